@@ -1,0 +1,130 @@
+"""Files: durable writes, and access beneath a root that nothing inside the root can bend.
+
+Paths that come from an image, a container or a client are only ever opened through `Root`, which lets the kernel
+resolve them (openat2, RESOLVE_IN_ROOT): links are followed as if the root were `/`, and cannot leave it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from naru.linux import syscalls as sys
+
+_PATH = os.O_PATH | os.O_CLOEXEC
+
+
+def write_atomic(path: str, data: bytes, *, mode: int = 0o644, durable: bool = False) -> None:
+    """Replace path by data, whole or not at all; `durable` survives a power cut (file, then folder, synced)."""
+    temporary = f"{path}.{secrets.token_hex(4)}.tmp"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(fd, view) :]
+            if durable:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    if durable:
+        sync_dir(os.path.dirname(path))
+
+
+def sync_dir(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def remove_tree(path: str) -> None:
+    """Delete path and all below, following no link; a path that does not exist is no error."""
+    if not shutil.rmtree.avoids_symlink_attacks:  # pragma: no cover - every Linux has *at() calls
+        raise OSError("rmtree without *at() calls")
+
+    def on_error(function: object, where: str, info: tuple[type, BaseException, object]) -> None:
+        if not isinstance(info[1], FileNotFoundError):
+            raise info[1]
+
+    shutil.rmtree(path, onerror=on_error)
+
+
+class Root:
+    """A directory taken as `/`. Closes its descriptor on `close` or at the end of `with`."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    @classmethod
+    def at(cls, path: str) -> Root:
+        return cls(os.open(path, _PATH | os.O_DIRECTORY))
+
+    def __enter__(self) -> Root:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def open(self, path: str, flags: int = os.O_RDONLY, mode: int = 0) -> int:
+        """A descriptor of path; every link in it is followed inside the root. Raises OSError."""
+        return sys.openat2(self.fd, path, flags, mode, sys.RESOLVE_IN_ROOT | sys.RESOLVE_NO_MAGICLINKS)
+
+    @contextmanager
+    def parent(self, path: str) -> Iterator[tuple[int, str]]:
+        """(descriptor of the directory that holds path, last component): for *at() calls that must not follow it."""
+        folder, name = os.path.split(path.rstrip("/"))
+        if name in ("", ".", ".."):
+            raise OSError(22, "not a name", path)
+        fd = self.open(folder or "/", _PATH | os.O_DIRECTORY)
+        try:
+            yield fd, name
+        finally:
+            os.close(fd)
+
+    def stat(self, path: str, *, follow: bool = True) -> os.stat_result:
+        fd = self.open(path, _PATH | (0 if follow else os.O_NOFOLLOW))
+        try:
+            return os.fstat(fd)
+        finally:
+            os.close(fd)
+
+    def read(self, path: str, limit_bytes: int) -> bytes:
+        """The content of a regular file, at most limit_bytes; OSError for anything that is not one (a FIFO cannot hang us)."""
+        fd = self.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise OSError(22, "not a regular file", path)
+            with os.fdopen(os.dup(fd), "rb") as file:
+                return file.read(limit_bytes)
+        finally:
+            os.close(fd)
+
+    def make_dirs(self, path: str, mode: int = 0o755, uid: int = 0, gid: int = 0) -> None:
+        """Create every missing directory of path, each with this mode and owner; existing ones are left alone."""
+        done = ""
+        for part in path.strip("/").split("/"):
+            done = f"{done}/{part}"
+            if part in ("", "."):
+                continue
+            try:
+                os.close(self.open(done, _PATH | os.O_DIRECTORY))
+            except FileNotFoundError:
+                with self.parent(done) as (fd, name):
+                    os.mkdir(name, mode, dir_fd=fd)
+                    os.chown(name, uid, gid, dir_fd=fd, follow_symlinks=False)
+                    os.chmod(f"/proc/self/fd/{fd}/{name}", mode)

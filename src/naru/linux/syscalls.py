@@ -1,0 +1,84 @@
+"""The system calls that Python's os module lacks, through ctypes: mount, umount2, unshare, setns, openat2, syncfs, prctl.
+
+Each raises OSError(errno, "call: reason", path). ctypes releases the GIL around the call.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+# <sched.h>
+CLONE_NEWNS = 0x00020000
+CLONE_FS = 0x00000200
+CLONE_NEWNET = 0x40000000
+
+# <sys/mount.h>
+MS_RDONLY = 0x1
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_REMOUNT = 0x20
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_PRIVATE = 1 << 18
+MS_SLAVE = 1 << 19
+MNT_DETACH = 0x2
+
+# <linux/openat2.h>
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
+RESOLVE_BENEATH = 0x08
+RESOLVE_IN_ROOT = 0x10
+_SYS_OPENAT2 = 437  # the same number on every architecture
+
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
+PR_CAPBSET_DROP = 24
+
+
+def _check(result: int, call: str, path: str | None = None) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{call}: {os.strerror(number)}", path)
+    return result
+
+
+def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -> None:
+    _check(
+        _libc.mount(source.encode(), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), data.encode() or None),
+        f"mount {kind or 'bind'}", target,
+    )  # fmt: skip
+
+
+def umount(target: str, flags: int = MNT_DETACH) -> None:
+    _check(_libc.umount2(os.fsencode(target), flags), "umount2", target)
+
+
+def unshare(flags: int) -> None:
+    _check(_libc.unshare(flags), "unshare")
+
+
+def setns(fd: int, kind: int = 0) -> None:
+    _check(_libc.setns(fd, kind), "setns")
+
+
+def syncfs(fd: int) -> None:
+    _check(_libc.syncfs(fd), "syncfs")
+
+
+def prctl(option: int, argument: int = 0) -> None:
+    _check(_libc.prctl(option, ctypes.c_ulong(argument), 0, 0, 0), f"prctl {option}")
+
+
+def openat2(dir_fd: int, path: str, flags: int, mode: int = 0, resolve: int = RESOLVE_IN_ROOT) -> int:
+    """open(2) of `path` whose resolution, links included, cannot leave the directory dir_fd (see RESOLVE_*)."""
+    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, mode, resolve)
+    for _ in range(64):  # EAGAIN: a rename raced with the walk; the kernel asks us to try again
+        result = _libc.syscall(_SYS_OPENAT2, dir_fd, os.fsencode(path), how, len(how))
+        if result >= 0 or ctypes.get_errno() != 11:
+            break
+    return _check(result, "openat2", path)

@@ -1,0 +1,1 @@
+"""What the engine remembers: one SQLite database."""

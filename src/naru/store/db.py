@@ -1,0 +1,134 @@
+"""The engine's one database: schema, migrations, transactions.
+
+    naru.db
+     ├── meta         key → value                         schema version
+     ├── lease        id → created_ns                     protects blobs of a running pull or build from collection
+     ├── lease_blob   (lease, digest)
+     ├── snapshot     chain_id → dir, parent, size        committed layers, each once
+     ├── active       key → dir, parent chain             writable snapshots: containers and running build steps
+     ├── image_name   reference → descriptor, time        tags: the roots of everything in content/
+     ├── container    id → name, record                   record: JSON of containers.records.Container
+     ├── network      id → name, record
+     ├── endpoint     (network, container) → record       addresses in use: what IPAM rebuilds itself from
+     ├── volume       name → record
+     └── build_cache  key → image config diff, chain, …   results of build steps
+
+Records are JSON text in our own words, written and read by the folder that owns them; Docker's names do not occur here.
+SQLite in WAL mode. `durable` transactions are synced before they return: what was acknowledged survives a power cut.
+The others survive a crash of the process, and are for facts that the kernel or the disk can tell again.
+A database that cannot be read is put aside as `naru.db.damaged-<n>` and a new one begun: it is never a reason not to start.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE lease (id TEXT PRIMARY KEY, created_ns INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE lease_blob (lease TEXT NOT NULL REFERENCES lease ON DELETE CASCADE, digest TEXT NOT NULL, PRIMARY KEY (lease, digest)) WITHOUT ROWID;
+CREATE TABLE snapshot (chain_id TEXT PRIMARY KEY, dir INTEGER NOT NULL UNIQUE, parent TEXT, diff_id TEXT NOT NULL, size_bytes INTEGER NOT NULL, created_ns INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX snapshot_parent ON snapshot (parent);
+CREATE TABLE active (key TEXT PRIMARY KEY, dir INTEGER NOT NULL UNIQUE, parent TEXT) WITHOUT ROWID;
+CREATE INDEX active_parent ON active (parent);
+CREATE TABLE image_name (reference TEXT PRIMARY KEY, digest TEXT NOT NULL, descriptor TEXT NOT NULL, created_ns INTEGER NOT NULL, updated_ns INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX image_name_digest ON image_name (digest);
+CREATE TABLE container (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE network (id TEXT PRIMARY KEY, name TEXT NOT NULL, record TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE endpoint (network TEXT NOT NULL, container TEXT NOT NULL, record TEXT NOT NULL, PRIMARY KEY (network, container)) WITHOUT ROWID;
+CREATE INDEX endpoint_container ON endpoint (container);
+CREATE TABLE volume (name TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE build_cache (key TEXT PRIMARY KEY, parent TEXT, chain_id TEXT, record TEXT NOT NULL, created_ns INTEGER NOT NULL, used_ns INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX build_cache_parent ON build_cache (parent);
+"""
+
+# Each entry brings the schema from its index to the next version.
+_MIGRATIONS: list[str] = [_SCHEMA]
+
+
+class Database:
+    """Calls are short and run where they are made; a lock makes them safe from threads too."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.damaged: str | None = None  # where an unreadable predecessor was put aside
+        self._lock = threading.RLock()
+        try:
+            self._connection = self._open()
+        except sqlite3.DatabaseError:
+            self._put_aside()
+            self._connection = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=256)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+                raise sqlite3.DatabaseError("quick_check failed")
+            self._migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @staticmethod
+    def _migrate(connection: sqlite3.Connection) -> None:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > SCHEMA_VERSION:
+            raise RuntimeError(f"naru.db has schema {version}, newer than this naru's {SCHEMA_VERSION}: use a newer naru")
+        for step in range(version, SCHEMA_VERSION):
+            connection.executescript(f"BEGIN IMMEDIATE; {_MIGRATIONS[step]} PRAGMA user_version = {step + 1}; COMMIT;")
+
+    def _put_aside(self) -> None:
+        number = 1
+        while os.path.exists(f"{self.path}.damaged-{number}"):
+            number += 1
+        self.damaged = f"{self.path}.damaged-{number}"
+        os.rename(self.path, self.damaged)
+        for suffix in ("-wal", "-shm"):
+            if os.path.exists(self.path + suffix):
+                os.rename(self.path + suffix, self.damaged + suffix)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._connection.execute(sql, parameters).fetchall()
+
+    def row(self, sql: str, *parameters: Any) -> tuple[Any, ...] | None:
+        with self._lock:
+            found: tuple[Any, ...] | None = self._connection.execute(sql, parameters).fetchone()
+            return found
+
+    def write(self, sql: str, *parameters: Any, durable: bool = False) -> int:
+        """One statement in a transaction of its own; returns the number of rows it changed."""
+        with self.transaction(durable=durable) as execute:
+            return execute(sql, *parameters)
+
+    @contextmanager
+    def transaction(self, *, durable: bool = False) -> Iterator[Any]:
+        """Yields execute(sql, *parameters) → rows changed. All or nothing; do not await inside."""
+        with self._lock:
+            if durable:
+                self._connection.execute("PRAGMA synchronous = FULL")
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield lambda sql, *parameters: self._connection.execute(sql, parameters).rowcount
+                except BaseException:
+                    self._connection.execute("ROLLBACK")
+                    raise
+                self._connection.execute("COMMIT")
+            finally:
+                if durable:
+                    self._connection.execute("PRAGMA synchronous = NORMAL")
