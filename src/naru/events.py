@@ -83,5 +83,9 @@ class Bus:
         self._subscriptions.add(subscription)
         return subscription
 
+    @property
+    def listeners(self) -> int:
+        return len(self._subscriptions)
+
     def unsubscribe(self, subscription: Subscription) -> None:
         self._subscriptions.discard(subscription)

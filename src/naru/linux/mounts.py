@@ -9,6 +9,7 @@ ends, the kernel takes the mounts away.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from naru.linux import syscalls as sys
+from naru.linux.files import Root
 
 T = TypeVar("T")
 
@@ -68,19 +70,53 @@ def in_private_namespace(work: Callable[[], T]) -> T:
     return future.result()
 
 
+async def run_in_private_namespace(work: Callable[[], T]) -> T:
+    """The same without blocking the event loop. Not cancellable once begun: what work started must be undone by the caller."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if done.cancelled():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(result)  # type: ignore[arg-type]
+
+    def body() -> None:
+        try:
+            enter_private_namespace()
+            result = work()
+        except BaseException as error:
+            loop.call_soon_threadsafe(settle, None, error)
+        else:
+            loop.call_soon_threadsafe(settle, result, None)
+
+    threading.Thread(target=body, name="naru-mountns").start()
+    return await asyncio.shield(done)
+
+
 def apply_all(mounts: Sequence[Mount], target: str) -> None:
     for mount in mounts:
         mount.apply(target)
 
 
-def open_detached(mounts: Sequence[Mount], scratch: str) -> int:
-    """An O_PATH directory descriptor of the mounted tree; `scratch` is any existing directory. Blocks about 0.5 ms.
+def open_detached(mounts: Sequence[Mount], scratch: str, binds: Sequence[tuple[str, str]] = ()) -> int:
+    """A directory descriptor of the mounted tree; `scratch` is any existing directory. Blocks about 0.5 ms.
 
-    The tree is reachable through the descriptor only (`linux.files` walks beneath it) and gone when it is closed.
+    `binds` are host paths to show inside, each at a path that is resolved within the tree and must exist there. The tree
+    is reachable through the descriptor only (`linux.files` walks beneath it) and gone when it is closed.
     """
 
     def work() -> int:
         apply_all(mounts, scratch)
-        return os.open(scratch, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        with Root.at(scratch) as root:
+            for source, destination in binds:
+                target = root.open(destination, os.O_PATH)
+                try:
+                    sys.mount(source, f"/proc/thread-self/fd/{target}", "", sys.MS_BIND | sys.MS_REC)
+                finally:
+                    os.close(target)
+        return sys.clone_tree(scratch)
 
     return in_private_namespace(work)

@@ -26,13 +26,17 @@ class Result:
     stderr: bytes
 
 
-def spawn(argv: Sequence[str], *, env: Mapping[str, str], fds: Mapping[int, int] | None = None, new_session: bool = True) -> int:
+def spawn(
+    argv: Sequence[str], *, env: Mapping[str, str], fds: Mapping[int, int] | None = None, new_session: bool = True
+) -> int:
     """Start argv[0] (an absolute path) and return its pid. `fds` maps the child's descriptor to ours (or DEVNULL).
 
     Raises OSError naming the program. The caller keeps its descriptors and must wait for the child (see `Child`).
     """
     wanted = {0: DEVNULL, 1: DEVNULL, 2: DEVNULL, **(fds or {})}
-    moved = {child: fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, _HIGH) for child, ours in wanted.items() if ours != DEVNULL}
+    moved = {
+        child: fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, _HIGH) for child, ours in wanted.items() if ours != DEVNULL
+    }
     actions: list[tuple[int, int, int] | tuple[int, int, str, int, int]] = []
     for child, ours in wanted.items():
         if ours == DEVNULL:
@@ -50,16 +54,18 @@ def spawn(argv: Sequence[str], *, env: Mapping[str, str], fds: Mapping[int, int]
             os.close(fd)
 
 
+def settle(future: asyncio.Future[None]) -> None:
+    """Wake who waits, once: the event loop may report a descriptor again before they have run."""
+    if not future.done():
+        future.set_result(None)
+
+
 async def wait_readable(fd: int) -> None:
     """Return when fd is readable (a pidfd is readable once its process has ended)."""
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
 
-    def on_ready() -> None:
-        if not ready.done():
-            ready.set_result(None)
-
-    loop.add_reader(fd, on_ready)
+    loop.add_reader(fd, settle, ready)
     try:
         await ready
     finally:

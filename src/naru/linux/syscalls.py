@@ -9,7 +9,7 @@ import ctypes
 import os
 import struct
 
-_libc = ctypes.CDLL(None, use_errno=True)
+libc = ctypes.CDLL(None, use_errno=True)
 
 # <sched.h>
 CLONE_NEWNS = 0x00020000
@@ -35,12 +35,18 @@ RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 _SYS_OPENAT2 = 437  # the same number on every architecture
 
+# <linux/mount.h>
+OPEN_TREE_CLONE = 1
+_AT_RECURSIVE = 0x8000
+_AT_FDCWD = -100
+_SYS_OPEN_TREE = 428
+
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 PR_CAPBSET_DROP = 24
 
 
-def _check(result: int, call: str, path: str | None = None) -> int:
+def check(result: int, call: str, path: str | None = None) -> int:
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{call}: {os.strerror(number)}", path)
@@ -48,37 +54,43 @@ def _check(result: int, call: str, path: str | None = None) -> int:
 
 
 def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -> None:
-    _check(
-        _libc.mount(source.encode(), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), data.encode() or None),
+    check(
+        libc.mount(source.encode(), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), data.encode() or None),
         f"mount {kind or 'bind'}", target,
     )  # fmt: skip
 
 
 def umount(target: str, flags: int = MNT_DETACH) -> None:
-    _check(_libc.umount2(os.fsencode(target), flags), "umount2", target)
+    check(libc.umount2(os.fsencode(target), flags), "umount2", target)
 
 
 def unshare(flags: int) -> None:
-    _check(_libc.unshare(flags), "unshare")
+    check(libc.unshare(flags), "unshare")
 
 
 def setns(fd: int, kind: int = 0) -> None:
-    _check(_libc.setns(fd, kind), "setns")
+    check(libc.setns(fd, kind), "setns")
 
 
 def syncfs(fd: int) -> None:
-    _check(_libc.syncfs(fd), "syncfs")
+    check(libc.syncfs(fd), "syncfs")
 
 
 def prctl(option: int, argument: int = 0) -> None:
-    _check(_libc.prctl(option, ctypes.c_ulong(argument), 0, 0, 0), f"prctl {option}")
+    check(libc.prctl(option, ctypes.c_ulong(argument), 0, 0, 0), f"prctl {option}")
 
 
 def openat2(dir_fd: int, path: str, flags: int, mode: int = 0, resolve: int = RESOLVE_IN_ROOT) -> int:
     """open(2) of `path` whose resolution, links included, cannot leave the directory dir_fd (see RESOLVE_*)."""
     how = struct.pack("=QQQ", flags | os.O_CLOEXEC, mode, resolve)
     for _ in range(64):  # EAGAIN: a rename raced with the walk; the kernel asks us to try again
-        result = _libc.syscall(_SYS_OPENAT2, dir_fd, os.fsencode(path), how, len(how))
+        result = libc.syscall(_SYS_OPENAT2, dir_fd, os.fsencode(path), how, len(how))
         if result >= 0 or ctypes.get_errno() != 11:
             break
-    return _check(result, "openat2", path)
+    return check(result, "openat2", path)
+
+
+def clone_tree(path: str) -> int:
+    """A descriptor of a detached copy of the mounts at path and below; they are gone when it is closed (open_tree(2))."""
+    flags = OPEN_TREE_CLONE | os.O_CLOEXEC | _AT_RECURSIVE
+    return check(libc.syscall(_SYS_OPEN_TREE, _AT_FDCWD, os.fsencode(path), flags), "open_tree", path)

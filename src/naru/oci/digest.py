@@ -63,10 +63,8 @@ def chain_id(diff_ids: Sequence[Digest]) -> Digest | None:
 
     ChainID(L0) = DiffID(L0); ChainID(L0|…|Ln) = sha256(ChainID(L0|…|Ln-1) + " " + DiffID(Ln)).
     """
-    last = None
-    for last in chain_ids(diff_ids):
-        pass
-    return last
+    chains = list(chain_ids(diff_ids))
+    return chains[-1] if chains else None
 
 
 def chain_ids(diff_ids: Iterable[Digest]) -> Iterable[Digest]:

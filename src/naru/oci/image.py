@@ -66,11 +66,15 @@ class Platform:
     def parse(cls, text: str) -> Platform:
         """`os/arch[/variant]`, or `arch` alone meaning linux. Raises InvalidArgument."""
         parts = text.lower().split("/")
-        if len(parts) > 3 or not all(part and part.replace("_", "").replace("-", "").replace(".", "").isalnum() for part in parts):
+        if len(parts) > 3 or not all(
+            part and part.replace("_", "").replace("-", "").replace(".", "").isalnum() for part in parts
+        ):
             raise InvalidArgument(f"invalid platform: {text[:100]!r}")
         if len(parts) == 1:
             parts = [parts[0], ""] if parts[0] in ("linux", "windows", "darwin", "freebsd") else ["linux", parts[0]]
-        architecture = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm"}.get(parts[1], parts[1])
+        architecture = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm"}.get(
+            parts[1], parts[1]
+        )
         return cls(parts[0], architecture, parts[2] if len(parts) == 3 else "")
 
     def satisfies(self, wanted: Platform) -> bool:
@@ -181,7 +185,9 @@ class Manifest:
         )  # fmt: skip
 
     @classmethod
-    def build(cls, config: Descriptor, layers: tuple[Descriptor, ...], annotations: Mapping[str, str] | None = None) -> Manifest:
+    def build(
+        cls, config: Descriptor, layers: tuple[Descriptor, ...], annotations: Mapping[str, str] | None = None
+    ) -> Manifest:
         document: Json = {
             "schemaVersion": 2, "mediaType": OCI_MANIFEST,
             "config": config.to_json(), "layers": [layer.to_json() for layer in layers],
@@ -295,7 +301,12 @@ class ImageConfig:
         cls, *, platform: Platform, run: Json, diff_ids: tuple[Digest, ...], history: tuple[History, ...],
         created: str, author: str = "",
     ) -> ImageConfig:  # fmt: skip
-        document: Json = {"created": created, **({"author": author} if author else {}), **platform_json(platform), "config": run}
+        document: Json = {
+            "created": created,
+            **({"author": author} if author else {}),
+            **platform_json(platform),
+            "config": run,
+        }
         document["rootfs"] = {"type": "layers", "diff_ids": [str(d) for d in diff_ids]}
         document["history"] = [h.to_json() for h in history]
         return cls(dump_json(document), platform, run, diff_ids, history, created, author)

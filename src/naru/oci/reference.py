@@ -72,9 +72,7 @@ def parse(text: str) -> Reference:
     if not text or len(text) > 4096:
         raise _invalid()
     if _HEX64.fullmatch(text):
-        raise InvalidArgument(
-            f"invalid repository name ({text}), cannot specify 64-byte hexadecimal strings"
-        )
+        raise InvalidArgument(f"invalid repository name ({text}), cannot specify 64-byte hexadecimal strings")
     rest, at, digest_text = text.partition("@")
     tag: str | None = None
     slash, colon = rest.rfind("/"), rest.rfind(":")

@@ -84,7 +84,9 @@ class Database:
     def _migrate(connection: sqlite3.Connection) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:
-            raise RuntimeError(f"naru.db has schema {version}, newer than this naru's {SCHEMA_VERSION}: use a newer naru")
+            raise RuntimeError(
+                f"naru.db has schema {version}, newer than this naru's {SCHEMA_VERSION}: use a newer naru"
+            )
         for step in range(version, SCHEMA_VERSION):
             connection.executescript(f"BEGIN IMMEDIATE; {_MIGRATIONS[step]} PRAGMA user_version = {step + 1}; COMMIT;")
 

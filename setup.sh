@@ -1,0 +1,62 @@
+# Sourced by ./check and ./demo: what this machine needs, installed once. Says clearly what is missing if it cannot go on.
+#   setup            Debian packages, then .venv with the locked Python packages and the `naru` command
+#   setup_docker     also a docker client in .venv/bin, without installing (and so starting) any engine
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+packages="ca-certificates crun conmon libnftables1 python3 python3-venv mmdebstrap busybox-static"
+missing() { echo "${0##*/}: $*" >&2; exit 1; }
+
+apt_install() { # only what is not there; apt is asked once
+  local want=() name
+  for name in "$@"; do dpkg-query -W -f '${Status}' "$name" 2>/dev/null | grep -q '^install ok' || want+=("$name"); done
+  [ ${#want[@]} = 0 ] && return
+  command -v apt-get >/dev/null || missing "needs these packages and cannot install them without apt: ${want[*]}"
+  echo "Installing ${want[*]}"
+  apt-get update -qq >/dev/null || missing "apt-get update failed"
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${want[@]}" >/dev/null || missing "apt-get install failed"
+}
+
+setup() {
+  [ "$(uname -s)" = Linux ] || missing "needs Linux"
+  [ "$(id -u)" = 0 ] || missing "needs root: run it with sudo"
+  # shellcheck disable=SC2086
+  apt_install $packages
+  python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || missing "needs Python 3.11 or newer, this is $(python3 --version)"
+  grep -qw overlay /proc/filesystems || modprobe overlay 2>/dev/null || missing "this kernel has no overlayfs"
+  local want
+  want=$(cat "$here/requirements.lock" "$here/pyproject.toml" "$here/setup.sh" | sha256sum)
+  if [ "$(cat "$here/.venv/.made-from" 2>/dev/null)" != "$want" ]; then
+    echo "Making .venv with the locked Python packages"
+    [ -x "$here/.venv/bin/python" ] || python3 -m venv "$here/.venv" || missing "python3 -m venv failed"
+    "$here/.venv/bin/pip" install -q --disable-pip-version-check --require-hashes -r "$here/requirements.lock" || missing "pip install failed"
+    launcher
+    echo "$want" >"$here/.venv/.made-from"
+  fi
+}
+
+launcher() { # python -I -S and one path: `naru ps` must not wait for what it does not use
+  local site
+  site=$("$here/.venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+  printf '%s\n' "$here/src" >"$site/naru.pth"
+  cat >"$here/.venv/bin/naru" <<E2
+#!$here/.venv/bin/python -IS
+import sys
+sys.path[:0] = ["$here/src"]
+sys.path.append("$site")
+from naru.__main__ import main
+sys.exit(main())
+E2
+  chmod +x "$here/.venv/bin/naru"
+}
+
+setup_docker() {
+  command -v docker >/dev/null && return
+  [ -x "$here/.venv/bin/docker" ] && return
+  local temporary name
+  temporary=$(mktemp -d)
+  for name in docker-cli docker.io; do (cd "$temporary" && apt-get download -qq "$name" >/dev/null 2>&1); done
+  for name in "$temporary"/*.deb; do dpkg-deb -x "$name" "$temporary/files"; done
+  [ -x "$temporary/files/usr/bin/docker" ] || missing "cannot get a docker client: apt-get download docker-cli"
+  mv "$temporary/files/usr/bin/docker" "$here/.venv/bin/docker"
+  rm -r "$temporary"
+}

@@ -1,0 +1,186 @@
+"""Requests to routes: version prefix, path, headers that every answer has, and errors. No route's own logic.
+
+A route is (method, pattern, handler). Patterns hold `{name}` for one path segment and `{name:*}` for the rest up to what
+follows (image names have slashes). Paths are matched undecoded and decoded after, so an escaped slash stays in its
+segment. Unknown paths and methods are 404 "page not found"; Docker never says 405.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import posixpath
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import unquote
+
+from naru.api.http import BadRequest, Exchange
+from naru.api.parameters import Query, Version, parse_version
+from naru.api.status import error_body, status_of
+from naru.errors import InvalidArgument, NaruError, NotFound
+from naru.wire.decode import decode_object, encode
+
+log = logging.getLogger(__name__)
+
+MAX_VERSION: Version = (1, 56)
+MIN_VERSION: Version = (1, 24)
+SERVER = "Docker/29.0.0-naru (linux)"
+JSON = ("Content-Type", "application/json")
+_TEXT = ("Content-Type", "text/plain; charset=utf-8")
+_PREFIX = re.compile(r"/v([0-9][0-9.]*)(/.*)")
+_JSON_LIMIT = 16 << 20
+S = TypeVar("S")
+
+
+class Request:
+    """One API call: an exchange, with its path's values, its query and the version asked for."""
+
+    def __init__(self, exchange: Exchange, values: Mapping[str, str], query: Query, version: Version) -> None:
+        self.exchange = exchange
+        self.values = values
+        self.query = query
+        self.version = version
+
+    def __getitem__(self, name: str) -> str:
+        return self.values[name]
+
+    def header(self, name: str, default: str = "") -> str:
+        return self.exchange.headers.get(name, default)
+
+    def at_least(self, major: int, minor: int) -> bool:
+        return self.version >= (major, minor)
+
+    async def json_bytes(self) -> bytes:
+        """The body of a JSON request; b"" for none. Raises InvalidArgument for another Content-Type."""
+        raw = await self.exchange.body.read(_JSON_LIMIT)
+        content_type = self.header("content-type")
+        if not content_type and not raw:
+            return b""
+        media_type = content_type.partition(";")[0].strip().lower()
+        if not media_type:
+            raise InvalidArgument(f"malformed Content-Type header ({content_type}): mime: no media type")
+        if media_type != "application/json":
+            raise InvalidArgument(f"unsupported Content-Type header ({content_type}): must be 'application/json'")
+        return raw
+
+    async def json(self, kind: type[S], go_name: str, *, prefix: str = "", optional: bool = False) -> S:
+        """The body as a struct; an `optional` one may be empty. Raises InvalidArgument."""
+        raw = await self.json_bytes()
+        if optional and not raw:
+            return kind()
+        return decode_object(raw, kind, go_name, prefix=prefix)  # type: ignore[type-var]
+
+    async def answer(self, value: Any, status: int = 200) -> None:
+        await self.exchange.send(status, [JSON], encode(value) + b"\n")
+
+    async def done(self, status: int = 204) -> None:
+        await self.exchange.send(status)
+
+
+Handle = Callable[[Request], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    method: str
+    pattern: str
+    handle: Handle
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    parts = re.split(r"(\{[a-z_]+(?::\*)?\})", pattern)
+    out = ""
+    for part in parts:
+        if part.startswith("{"):
+            name, _, star = part[1:-1].partition(":")
+            out += f"(?P<{name}>{'.+' if star else '[^/]+'})"
+        else:
+            out += re.escape(part)
+    return re.compile(out)
+
+
+class App:
+    def __init__(self, routes: list[Route], fixed_headers: list[tuple[str, str]]) -> None:
+        self._fixed = fixed_headers
+        self._routes: dict[str, list[tuple[re.Pattern[str], Handle]]] = {}
+        for route in routes:
+            self._routes.setdefault(route.method, []).append((_compile(route.pattern), route.handle))
+
+    async def __call__(self, exchange: Exchange) -> None:
+        """Answer one request; errors become answers here and nowhere else."""
+        exchange.answer_headers = list(self._fixed)
+        try:
+            await self._dispatch(exchange)
+        except NaruError as error:
+            await self._fail(exchange, error)
+        except BadRequest as error:
+            await self._fail(exchange, InvalidArgument(str(error)))
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            log.exception("%s %s", exchange.method, exchange.target.decode("latin-1"))
+            await self._fail(exchange, error)
+
+    async def _dispatch(self, exchange: Exchange) -> None:
+        target = exchange.target.decode("latin-1")
+        path, _, query = target.partition("?")
+        path = path.partition("#")[0]
+        if exchange.method == "OPTIONS":
+            await exchange.send(200)
+            return
+        clean = _cleaned(path)
+        if clean != path:
+            await exchange.send(301, [("Location", clean + ("?" + query if query else ""))])
+            return
+        version = MAX_VERSION
+        prefix = _PREFIX.fullmatch(unquote(path) if "%" in path[:4] else path)
+        if prefix is not None and (parsed := parse_version(prefix[1])) is not None:
+            version, path = parsed, prefix[2]
+            text = ".".join(str(int(part)) for part in prefix[1].split(".")[:2])
+            if version > MAX_VERSION:
+                raise InvalidArgument(
+                    f"client version {text} is too new. Maximum supported API version is {_dotted(MAX_VERSION)}"
+                )
+            if version < MIN_VERSION:
+                raise InvalidArgument(
+                    f"client version {text} is too old. Minimum supported API version is {_dotted(MIN_VERSION)}, "
+                    "please upgrade your client to a newer version"
+                )
+        for pattern, handle in self._routes.get(exchange.method, ()):
+            match = pattern.fullmatch(path) or pattern.fullmatch(_lenient(path))
+            if match is not None:
+                values = {name: unquote(value) for name, value in match.groupdict().items()}
+                await handle(Request(exchange, values, Query(query), version))
+                return
+        raise NotFound("page not found")
+
+    @staticmethod
+    async def _fail(exchange: Exchange, error: BaseException) -> None:
+        status = status_of(error)
+        if exchange.hijacked:
+            exchange.connection.close()
+        elif exchange.begun:
+            # the status is gone already: say it in the stream, as Docker does
+            await exchange.write(encode({"errorDetail": {"message": str(error)}, "error": str(error)}) + b"\r\n")
+        else:
+            await exchange.send(status, [JSON], error_body(str(error)))
+
+
+def _lenient(path: str) -> str:
+    return unquote(path) if re.search(r"%(?!2[fF])", path) else path
+
+
+def _cleaned(path: str) -> str:
+    """As Go's ServeMux: dot segments and double slashes are a redirect, a trailing slash is kept."""
+    if not path.startswith("/"):
+        return "/" + path
+    if "//" not in path and "/." not in path:
+        return path
+    clean = posixpath.normpath(path).replace("//", "/")
+    return clean + "/" if path.endswith("/") and clean != "/" else clean
+
+
+def _dotted(version: Version) -> str:
+    return f"{version[0]}.{version[1]}"

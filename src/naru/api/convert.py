@@ -1,0 +1,261 @@
+"""Records → the Engine API's JSON, per API version. Pure: the one place where our words become Docker's.
+
+Field lists are those of Docker 29's answers, nulls and empty lists included: clients iterate over some and test others.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from naru.api.parameters import Version, rfc3339
+from naru.containers.records import Container, MountPoint, Status
+from naru.containers.validate import parse_port
+from naru.networks.records import Endpoint, PortBinding
+from naru.wire.container import EndpointSettings
+from naru.wire.decode import builtins
+
+Json = dict[str, Any]
+
+# Left out of Config and HostConfig while they have these values, as `omitempty` does in Go.
+_CONFIG_SPARSE = (
+    "ExposedPorts", "Healthcheck", "ArgsEscaped", "NetworkDisabled", "MacAddress", "OnBuild", "StopSignal", "StopTimeout", "Shell",
+)  # fmt: skip
+_HOST_SPARSE = ("Annotations", "StorageOpt", "Tmpfs", "Sysctls", "Mounts", "Init")
+
+
+def _sparse(value: Json, names: Iterable[str]) -> Json:
+    for name in names:
+        if value.get(name) in (None, False, "", {}, []):
+            value.pop(name, None)
+    return value
+
+
+def config_json(record: Container) -> Json:
+    out = _sparse(builtins(record.config), _CONFIG_SPARSE)
+    for name in ("Cmd", "Entrypoint"):
+        if isinstance(out.get(name), str):
+            out[name] = [out[name]]
+    return out
+
+
+def host_config_json(record: Container) -> Json:
+    return _sparse(builtins(record.host), _HOST_SPARSE)
+
+
+def mount_json(mount: MountPoint) -> Json:
+    out: Json = {"Type": mount.kind}
+    if mount.name:
+        out["Name"] = mount.name
+    out["Source"] = mount.source
+    out["Destination"] = mount.destination
+    if mount.driver and mount.kind == "volume":
+        out["Driver"] = mount.driver
+    return {**out, "Mode": mount.mode, "RW": mount.writable, "Propagation": mount.propagation}
+
+
+def state_json(record: Container, health: Json | None) -> Json:
+    state = record.state
+    running = state.status in (Status.RUNNING, Status.PAUSED, Status.RESTARTING)
+    out: Json = {
+        "Status": state.status.value, "Running": running, "Paused": state.status is Status.PAUSED,
+        "Restarting": state.status is Status.RESTARTING, "OOMKilled": state.oom_killed, "Dead": state.status is Status.DEAD,
+        "Pid": state.pid, "ExitCode": state.exit_code, "Error": state.error,
+        "StartedAt": rfc3339(state.started_ns), "FinishedAt": rfc3339(state.finished_ns),
+    }  # fmt: skip
+    if health is not None:
+        out["Health"] = health
+    return out
+
+
+def endpoint_json(settings: EndpointSettings, endpoint: Endpoint | None, network_id: str = "") -> Json:
+    """One entry of NetworkSettings.Networks."""
+    named = endpoint is not None and bool(endpoint.dns_names)
+    return {
+        "IPAMConfig": builtins(settings.ipam_config) if settings.ipam_config else None,
+        "Links": settings.links, "Aliases": settings.aliases, "DriverOpts": settings.driver_opts, "GwPriority": settings.gw_priority,
+        "NetworkID": endpoint.network_id if endpoint else network_id,
+        "EndpointID": endpoint.endpoint_id if endpoint else "",
+        "Gateway": endpoint.gateway if endpoint else "",
+        "IPAddress": endpoint.ip if endpoint else "",
+        "MacAddress": endpoint.mac if endpoint else settings.mac_address,
+        "IPPrefixLen": endpoint.prefix if endpoint else 0,
+        "IPv6Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0,
+        "DNSNames": list(endpoint.dns_names) if named and endpoint else None,
+    }  # fmt: skip
+
+
+def ports_json(record: Container, bindings: Sequence[PortBinding], *, live: bool) -> Json:
+    """NetworkSettings.Ports: what is published, and null for what is only exposed. Empty while nothing runs."""
+    if not live:
+        return {}
+    out: Json = {_port_key(port): None for port in sorted(record.config.exposed_ports or {})}
+    for binding in bindings:
+        key = f"{binding.container_port}/{binding.proto}"
+        out[key] = (out.get(key) or []) + [
+            {"HostIp": ip, "HostPort": str(binding.host_port)} for ip in _shown_ips(binding.host_ip)
+        ]
+    return out
+
+
+def _port_key(text: str) -> str:
+    number, protocol = parse_port(text)
+    return f"{number}/{protocol}"
+
+
+def _shown_ips(ip: str) -> list[str]:
+    return ["0.0.0.0"] if ip in ("", "0.0.0.0") else [ip]
+
+
+def network_settings(
+    record: Container, endpoints: Mapping[str, Endpoint], network_ids: Mapping[str, str], version: Version
+) -> Json:
+    live = record.state.status.is_live
+    bindings = [port for endpoint in endpoints.values() for port in endpoint.ports]
+    networks = {
+        name: endpoint_json(settings, endpoints.get(name), network_ids.get(name, "") if record.state.started_ns else "")
+        for name, settings in record.networks.items()
+    }
+    out: Json = {
+        "SandboxID": record.id if live and endpoints else "",
+        "SandboxKey": f"/proc/{record.state.pid}/ns/net" if live and endpoints else "",
+        "Ports": ports_json(record, bindings, live=live),
+        "Networks": networks,
+    }
+    if version < (1, 52):
+        first = networks.get("bridge") or {}
+        out.update(
+            Bridge="", HairpinMode=False, LinkLocalIPv6Address="", LinkLocalIPv6PrefixLen=0, SecondaryIPAddresses=None,
+            SecondaryIPv6Addresses=None, EndpointID=first.get("EndpointID", ""), Gateway=first.get("Gateway", ""),
+            GlobalIPv6Address="", GlobalIPv6PrefixLen=0, IPAddress=first.get("IPAddress", ""),
+            IPPrefixLen=first.get("IPPrefixLen", 0), IPv6Gateway="", MacAddress=first.get("MacAddress", ""),
+        )  # fmt: skip
+    return out
+
+
+def inspect_json(
+    record: Container, *, version: Version, settings: Json, execs: list[str], health: Json | None, directory: str, log_path: str,
+    size: tuple[int, int] | None,
+) -> Json:  # fmt: skip
+    argv = record.argv
+    started = record.state.started_ns > 0
+    out: Json = {
+        "Id": record.id, "Created": rfc3339(record.created_ns), "Path": argv[0] if argv else "", "Args": list(argv[1:]),
+        "State": state_json(record, health), "Image": record.image_id,
+        "ResolvConfPath": f"{directory}/resolv.conf" if started else "",
+        "HostnamePath": f"{directory}/hostname" if started else "", "HostsPath": f"{directory}/hosts" if started else "",
+        "LogPath": log_path if started else "", "Name": f"/{record.name}", "RestartCount": record.state.restart_count,
+        "Driver": "overlayfs", "Platform": "linux", "MountLabel": "", "ProcessLabel": "", "AppArmorProfile": "",
+        "ExecIDs": execs or None, "HostConfig": host_config_json(record),
+        "Storage": {"RootFS": {"Snapshot": {"Name": "overlayfs"}}},
+        "Mounts": [mount_json(mount) for mount in record.mounts if not (mount.kind == "tmpfs" and _from_tmpfs(record, mount))],
+        "Config": config_json(record), "NetworkSettings": settings,
+    }  # fmt: skip
+    if record.image_manifest:
+        out["ImageManifestDescriptor"] = json.loads(record.image_manifest)
+    if version < (1, 52):
+        out["GraphDriver"] = {"Name": "overlayfs", "Data": None}
+        del out["Storage"]
+    if size is not None:
+        out["SizeRw"], out["SizeRootFs"] = size
+    return out
+
+
+def _from_tmpfs(record: Container, mount: MountPoint) -> bool:
+    return mount.destination in (record.host.tmpfs or {})
+
+
+def list_json(
+    record: Container, *, settings: Json, health: str, now_ns: int, size: tuple[int, int] | None, image: str
+) -> Json:
+    """One row of `GET /containers/json`."""
+    out: Json = {
+        "Id": record.id, "Names": [f"/{record.name}"], "Image": image, "ImageID": record.image_id,
+        "Command": _command(record.argv), "Created": record.created_ns // 10**9, "Ports": _list_ports(record, settings),
+        "Labels": record.config.labels or {}, "State": record.state.status.value,
+        "Status": status_text(record, now_ns, health), "HostConfig": {"NetworkMode": record.host.network_mode},
+        "NetworkSettings": {"Networks": settings["Networks"]},
+        "Mounts": [mount_json(mount) for mount in record.mounts if mount.kind != "tmpfs"],
+        "Health": {"Status": health, "FailingStreak": 0},
+    }  # fmt: skip
+    if record.image_manifest:
+        out["ImageManifestDescriptor"] = json.loads(record.image_manifest)
+    if record.host.annotations:
+        out["HostConfig"]["Annotations"] = record.host.annotations
+    if size is not None:
+        out["SizeRw"], out["SizeRootFs"] = size
+    return out
+
+
+def _command(argv: Sequence[str]) -> str:
+    """Words with a blank in quotes, as Docker prints them."""
+    return " ".join(f"'{word}'" if " " in word else word for word in argv)
+
+
+def _list_ports(record: Container, settings: Json) -> list[Json]:
+    if not record.state.status.is_live:
+        return []
+    out: list[Json] = []
+    for key, bindings in settings["Ports"].items():
+        number, protocol = parse_port(key)
+        if not bindings:
+            out.append({"PrivatePort": number, "Type": protocol})
+        for binding in bindings or []:
+            out.append(
+                {
+                    "IP": binding["HostIp"],
+                    "PrivatePort": number,
+                    "PublicPort": int(binding["HostPort"]),
+                    "Type": protocol,
+                }
+            )
+    return out
+
+
+def status_text(record: Container, now_ns: int, health: str) -> str:
+    """The STATUS column: `Up 2 hours (healthy)`, `Exited (0) 3 minutes ago`."""
+    state = record.state
+    if state.status in (Status.RUNNING, Status.PAUSED):
+        text = f"Up {human_duration((now_ns - state.started_ns) // 10**9)}"
+        if state.status is Status.PAUSED:
+            return f"{text} (Paused)"
+        if health == "starting":
+            return f"{text} (health: starting)"
+        return f"{text} ({health})" if health not in ("", "none") else text
+    if state.status is Status.RESTARTING:
+        return f"Restarting ({state.exit_code}) {human_duration((now_ns - state.finished_ns) // 10**9)} ago"
+    if state.status is Status.REMOVING:
+        return "Removal In Progress"
+    if state.status is Status.DEAD:
+        return "Dead"
+    if state.status is Status.CREATED or not state.finished_ns:
+        return "Created"
+    return f"Exited ({state.exit_code}) {human_duration((now_ns - state.finished_ns) // 10**9)} ago"
+
+
+def human_duration(seconds: int) -> str:
+    """go-units' HumanDuration: the words of `docker ps`."""
+    if seconds < 1:
+        return "Less than a second"
+    if seconds == 1:
+        return "1 second"
+    if seconds < 60:
+        return f"{seconds} seconds"
+    minutes = seconds // 60
+    if minutes == 1:
+        return "About a minute"
+    if minutes < 60:
+        return f"{minutes} minutes"
+    hours = round(seconds / 3600)
+    if hours == 1:
+        return "About an hour"
+    for limit, size, unit in (
+        (48, 1, "hours"),
+        (24 * 14, 24, "days"),
+        (24 * 60, 24 * 7, "weeks"),
+        (24 * 365 * 2, 24 * 30, "months"),
+    ):
+        if hours < limit:
+            return f"{hours // size} {unit}"
+    return f"{hours // (24 * 365)} years"

@@ -1,0 +1,452 @@
+"""HTTP/1.1 as the Engine API needs it: streams both ways, upgrades, half-close, and clients that vanish.
+
+Owns connections. A handler gets an `Exchange` and answers it in one of three ways: `send` (a whole answer), `begin`
+(headers now, a chunked body piece by piece) or `hijack` (the connection becomes a plain duplex stream). Parsing is
+httptools' (llhttp), imported here only; a general framework would hide the transport, which hijacking needs bare.
+
+ - Requests of one connection are answered one after the other; a body is read as fast as its handler reads it.
+ - A client that goes away while its answer is being produced cancels the handler. What a handler asked an owner task to
+   do is done all the same.
+ - An answer is given back-pressure: `write` waits while the client does not read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import cast
+
+import httptools
+
+log = logging.getLogger(__name__)
+
+_HIGH_WATER = 1 << 18
+_HEAD_LIMIT = 1 << 20
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
+Headers = Iterable[tuple[str, str]]
+Handler = Callable[["Exchange"], Awaitable[None]]
+
+
+class BadRequest(Exception):
+    """The bytes are not HTTP; `str()` is for the client."""
+
+
+class Body:
+    """A request's body: read it whole, or piece by piece, at the reader's pace."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._done = False
+        self._broken = False
+        self._ready = asyncio.Event()
+
+    def feed(self, data: bytes) -> None:
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size > _HIGH_WATER:
+            self._connection.pause()
+        self._ready.set()
+
+    def end(self, *, broken: bool = False) -> None:
+        self._done, self._broken = True, broken
+        self._ready.set()
+
+    @property
+    def is_complete(self) -> bool:
+        return self._done and not self._broken
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """What has arrived, until the body ends. Raises ConnectionError if the client went away in the middle."""
+        await self._connection.continue_if_expected()
+        while True:
+            if self._pieces:
+                data = b"".join(self._pieces)
+                self._pieces.clear()
+                self._size = 0
+                self._connection.resume()
+                yield data
+            elif self._done:
+                if self._broken:
+                    raise ConnectionError("the client closed the connection in the middle of the request body")
+                return
+            else:
+                self._ready.clear()
+                await self._ready.wait()
+
+    async def read(self, limit_bytes: int = 16 << 20) -> bytes:
+        """All of it. Raises BadRequest if it is longer than the limit."""
+        out = bytearray()
+        async for piece in self.pieces():
+            out += piece
+            if len(out) > limit_bytes:
+                raise BadRequest("request body too large")
+        return bytes(out)
+
+
+class Exchange:
+    """One request and its answer."""
+
+    def __init__(
+        self, connection: Connection, method: str, target: bytes, headers: list[tuple[bytes, bytes]], version: str
+    ) -> None:
+        self.connection = connection
+        self.method = method
+        self.target = target
+        self.version = version
+        self.headers: dict[str, str] = {}
+        for name, value in headers:
+            self.headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
+        self.body = Body(connection)
+        self.answer_headers: list[tuple[str, str]] = []  # sent with every answer, whatever else happens
+        self.begun = False
+        self.hijacked = False
+        self._chunked = False
+
+    def _head(self, status: int, headers: Headers, reason: str | None = None) -> bytes:
+        lines = [f"HTTP/1.1 {status} {reason or _REASONS.get(status, '')}"]
+        lines += [f"{name}: {value}" for name, value in (*self.answer_headers, *headers)]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+
+    @property
+    def keep_alive(self) -> bool:
+        return self.connection.keep_alive
+
+    async def send(self, status: int, headers: Headers = (), body: bytes = b"") -> None:
+        """The whole answer at once."""
+        self.begun = True
+        extra = [*headers, ("Date", formatdate(usegmt=True))]
+        if status not in (204, 304) and status >= 200:
+            extra.append(("Content-Length", str(len(body))))
+        if not self.connection.keep_alive:
+            extra.append(("Connection", "close"))
+        payload = b"" if self.method == "HEAD" or status in (204, 304) else body
+        await self.connection.write(self._head(status, extra) + payload)
+
+    async def begin(self, status: int, headers: Headers = ()) -> None:
+        """Send the headers now; the body follows by `write` and ends with `end` (or the handler's end)."""
+        self.begun = True
+        self.connection.cancel_on_close = True
+        extra = [*headers, ("Date", formatdate(usegmt=True))]
+        if self.version == "1.0":
+            self.connection.keep_alive = False
+        else:
+            self._chunked = True
+            extra.append(("Transfer-Encoding", "chunked"))
+        if not self.connection.keep_alive:
+            extra.append(("Connection", "close"))
+        await self.connection.write(self._head(status, extra))
+
+    async def write(self, data: bytes) -> None:
+        """A piece of the body; waits while the client is slow. Raises ConnectionError when it is gone."""
+        if not data or self.method == "HEAD":
+            return
+        if self._chunked:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        await self.connection.write(data)
+
+    async def end(self) -> None:
+        if self._chunked:
+            self._chunked = False
+            if self.method != "HEAD":
+                await self.connection.write(b"0\r\n\r\n")
+
+    async def hijack(self, status: int, headers: Headers, reason: str | None = None) -> Duplex:
+        """Answer, and take the connection: from here on it carries plain bytes. 101 says so, 200 is the old way."""
+        self.begun = self.hijacked = True
+        duplex = self.connection.become_duplex()
+        await self.connection.write(self._head(status, headers, reason))
+        return duplex
+
+
+class Duplex:
+    """A hijacked connection: `read` until b"" (the client closed its half), `write`, `close`."""
+
+    def __init__(self, connection: Connection, early: bytes) -> None:
+        self._connection = connection
+        self._buffer = bytearray(early)
+        self._eof = False
+        self._ready = asyncio.Event()
+        self.closed = asyncio.Event()  # the client is gone altogether
+
+    def feed(self, data: bytes) -> None:
+        self._buffer += data
+        if len(self._buffer) > _HIGH_WATER:
+            self._connection.pause()
+        self._ready.set()
+
+    def feed_eof(self) -> None:
+        self._eof = True
+        self._ready.set()
+
+    def lost(self) -> None:
+        self.feed_eof()
+        self.closed.set()
+
+    async def read(self) -> bytes:
+        while not self._buffer and not self._eof:
+            self._ready.clear()
+            await self._ready.wait()
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        self._connection.resume()
+        return data
+
+    async def write(self, data: bytes) -> None:
+        await self._connection.write(data)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class Connection(asyncio.Protocol):
+    """One client connection: bytes → exchanges, one at a time."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._target = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._head_size = 0
+        self._incoming: Exchange | None = None
+        self._queue: list[Exchange] = []
+        self._task: asyncio.Task[None] | None = None
+        self._duplex: Duplex | None = None
+        self._early = b""
+        self._upgraded = False
+        self._body_left = 0  # of a request that offers an upgrade
+        self._expect = False
+        self._paused = False
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._eof = False
+        self.keep_alive = True
+        self.cancel_on_close = False
+
+    # -- transport ----------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=_HIGH_WATER)
+        self._server.connections.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._server.connections.discard(self)
+        self._transport = None
+        self._writable.set()
+        if self._duplex is not None:
+            self._duplex.lost()
+        elif self._incoming is not None:
+            self._incoming.body.end(broken=True)
+        if self._task is not None and self._duplex is None:
+            self._task.cancel()
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    def data_received(self, data: bytes) -> None:
+        if self._duplex is not None:
+            self._duplex.feed(data)
+        elif self._upgraded:
+            self._after_upgrade(data)
+        else:
+            self._parse(data)
+
+    def eof_received(self) -> bool:
+        self._eof = True
+        if self._duplex is not None:
+            self._duplex.feed_eof()
+            return True
+        if self._incoming is not None:
+            self._incoming.body.end(broken=True)
+        if self._task is None:
+            return False
+        if self.cancel_on_close:
+            self._task.cancel()
+        return True
+
+    async def write(self, data: bytes) -> None:
+        if self._transport is None or self._transport.is_closing():
+            raise ConnectionResetError("the client has closed the connection")
+        self._transport.write(data)
+        if not self._writable.is_set():
+            await self._writable.wait()
+            if self._transport is None:
+                raise ConnectionResetError("the client has closed the connection")
+
+    def pause(self) -> None:
+        if not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def become_duplex(self) -> Duplex:
+        self._duplex = Duplex(self, self._early)
+        self._early = b""
+        if self._eof:
+            self._duplex.feed_eof()
+        return self._duplex
+
+    async def continue_if_expected(self) -> None:
+        if self._expect:
+            self._expect = False
+            await self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    # -- parser -------------------------------------------------------------------------------------------------
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._upgraded = True
+            self._after_upgrade(data[upgrade.args[0] :])
+        except (httptools.HttpParserError, BadRequest) as error:
+            self._refuse(error)
+
+    def _after_upgrade(self, data: bytes) -> None:
+        """llhttp stops at the headers of a request that offers an upgrade; its body is still to be told from the stream."""
+        if self._incoming is not None:
+            body, data = data[: self._body_left], data[self._body_left :]
+            self._body_left -= len(body)
+            if body:
+                self._incoming.body.feed(body)
+            if self._body_left == 0:
+                self._incoming.body.end()
+                self._incoming = None
+        self._early += data
+
+    def _refuse(self, error: Exception) -> None:
+        log.debug("bad request: %s", error)
+        self.keep_alive = False
+        if self._transport is not None and self._task is None:
+            status = "431 Request Header Fields Too Large" if self._head_size > _HEAD_LIMIT else "400 Bad Request"
+            self._transport.write(
+                f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n{status}".encode()
+            )
+            self._transport.close()
+        elif self._incoming is not None:
+            self._incoming.body.end(broken=True)
+
+    def on_message_begin(self) -> None:
+        self._target, self._headers, self._head_size = b"", [], 0
+
+    def on_url(self, url: bytes) -> None:
+        self._target += url
+        self._grow(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name, value))
+        self._grow(len(name) + len(value))
+
+    def _grow(self, size: int) -> None:
+        self._head_size += size
+        if self._head_size > _HEAD_LIMIT:
+            raise BadRequest("request header fields too large")
+
+    def on_headers_complete(self) -> None:
+        exchange = Exchange(
+            self, self._parser.get_method().decode(), self._target, self._headers, self._parser.get_http_version()
+        )
+        self._expect = exchange.headers.get("expect", "").lower() == "100-continue"
+        length = exchange.headers.get("content-length", "0")
+        self._body_left = int(length) if length.isdigit() else 0
+        self._incoming = exchange
+        self._queue.append(exchange)
+        if self._task is None:
+            self.keep_alive = self._parser.should_keep_alive()
+            self._next()
+
+    def on_body(self, data: bytes) -> None:
+        if self._incoming is not None:
+            self._incoming.body.feed(data)
+
+    def on_message_complete(self) -> None:
+        if self._incoming is not None and not (self._parser.should_upgrade() and self._body_left):
+            self._incoming.body.end()
+            self._incoming = None
+
+    # -- handling -------------------------------------------------------------------------------------------------
+
+    def _next(self) -> None:
+        if self._queue and self._transport is not None:
+            self._task = self._server.spawn(self._handle(self._queue.pop(0)))
+
+    async def _handle(self, exchange: Exchange) -> None:
+        try:
+            await self._server.handler(exchange)
+            if not exchange.hijacked:
+                await exchange.end()
+        except ConnectionError:
+            self.close()  # nobody is there to be told
+        except asyncio.CancelledError:
+            self.close()
+        finally:
+            self._after(exchange)
+
+    def _after(self, exchange: Exchange) -> None:
+        self._task = None
+        self.cancel_on_close = False
+        self._expect = False
+        if exchange.hijacked:
+            self.close()
+            return
+        if not self.keep_alive or self._eof or not exchange.body.is_complete:
+            self.close()
+            return
+        if self._upgraded:  # an upgrade was offered and not taken: what follows is HTTP again
+            self._upgraded, early, self._early = False, self._early, b""
+            self._parser = httptools.HttpRequestParser(self)
+            self.resume()
+            if early:
+                self._parse(early)
+        self.resume()
+        self._next()
+
+
+class Server:
+    """Listens on sockets given to it and runs the handler for each request, in its own task group."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+        self.connections: set[Connection] = set()
+        self._group: asyncio.TaskGroup | None = None
+        self._listeners: list[asyncio.Server] = []
+
+    def spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
+        assert self._group is not None, "serve() is not running"
+        return self._group.create_task(work)  # type: ignore[arg-type]
+
+    async def listen(self, sock: socket.socket) -> None:
+        """Accept on a listening socket from now on."""
+        loop = asyncio.get_running_loop()
+        make = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
+        server = await make(lambda: Connection(self), sock=sock)
+        self._listeners.append(server)
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Until stop is set; then connections are closed and handlers cancelled."""
+        async with asyncio.TaskGroup() as self._group:
+            await stop.wait()
+            for listener in self._listeners:
+                listener.close()
+            for connection in list(self.connections):
+                connection.close()
+                if connection._task is not None:
+                    connection._task.cancel()

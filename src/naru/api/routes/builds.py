@@ -1,0 +1,95 @@
+"""POST /build (the classic builder's request), and pruning its cache."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from naru.api.app import Request, Route
+from naru.api.credentials import by_registry
+from naru.api.progress import stream_progress
+from naru.build.context import check_remote, receive
+from naru.build.solve import Builder, BuildRequest
+from naru.build.steps import Limits
+from naru.errors import InvalidArgument, Unsupported
+from naru.events import Progress, Report
+from naru.images.service import Images
+from naru.oci.image import Platform
+
+
+class BuildRoutes:
+    def __init__(self, builder: Builder, images: Images) -> None:
+        self._builder = builder
+        self._images = images
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("POST", "/build", self.build),
+            Route("POST", "/build/prune", self.prune),
+            Route("POST", "/build/cancel", self.cancel),
+        ]
+
+    async def build(self, request: Request) -> None:
+        query = request.query
+        if query.text("version") not in ("", "1"):
+            if query.text("version") == "2":
+                raise Unsupported("the BuildKit protocol is not supported yet: set DOCKER_BUILDKIT=0")
+            raise InvalidArgument(f'invalid version "{query.text("version")}"')
+        if remote := query.text("remote"):
+            check_remote(remote)
+        if query.text("platform"):
+            Platform.parse(query.text("platform"))
+        arguments, labels = _map(query.text("buildargs"), "build args"), _map(query.text("labels"), "labels")
+        quiet = query.flag("q")
+        exchange = request.exchange
+
+        async def work(report: Report) -> None:
+            def shown(progress: Progress) -> None:
+                if not quiet:
+                    report(progress)
+
+            async with receive(exchange.body.pieces(), self._builder.scratch) as context:
+                order = BuildRequest(
+                    context=context, dockerfile=query.text("dockerfile") or "Dockerfile", tags=tuple(query.all("t")),
+                    build_args=arguments, labels={name: str(value) for name, value in labels.items()},
+                    target=query.text("target"), no_cache=query.flag("nocache"), pull=query.flag("pull"),
+                    network_mode=query.text("networkmode") or "default", platform=query.text("platform"),
+                    limits=_limits(request), credentials=by_registry(request.header("x-registry-config")),
+                )  # fmt: skip
+                result = await self._builder.build(order, shown)
+            if quiet:
+                report(Progress(stream=f"{result.image_id}\n"))
+
+        await stream_progress(request, work)
+
+    async def prune(self, request: Request) -> None:
+        request.query.filters({"until", "id", "parent", "type", "description", "inuse", "shared", "private"})
+        self._builder.cache.prune()
+        await request.answer({"CachesDeleted": None, "SpaceReclaimed": await self._images.collect()})
+
+    async def cancel(self, request: Request) -> None:
+        if not request.query.text("id"):
+            raise InvalidArgument("build ID not provided")
+        await request.done(200)
+
+
+def _map(text: str, what: str) -> dict[str, Any]:
+    if not text:
+        return {}
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise InvalidArgument(f"error reading {what}: {error}") from error
+    if not isinstance(value, dict):
+        raise InvalidArgument(f"error reading {what}: not a JSON object")
+    return value
+
+
+def _limits(request: Request) -> Limits:
+    query = request.query
+    return Limits(
+        shm_size_bytes=query.integer("shmsize") or 0, extra_hosts=tuple(host for text in query.all("extrahosts") for host in text.split(",") if host),
+        memory_bytes=query.integer("memory") or 0, cpu_quota=query.integer("cpuquota") or 0,
+        cpu_period=query.integer("cpuperiod") or 0, cpu_shares=query.integer("cpushares") or 0,
+        cpuset_cpus=query.text("cpusetcpus"), cpuset_mems=query.text("cpusetmems"),
+    )  # fmt: skip

@@ -1,0 +1,245 @@
+"""Containers: create, list, inspect, the verbs, wait and stats."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from naru.api.app import JSON, Request, Route
+from naru.api.convert import inspect_json, list_json, network_settings
+from naru.api.listing import FILTERS, select
+from naru.api.parameters import label_match, parse_until
+from naru.api.stats import empty_sample, sample
+from naru.containers.engine import Engine
+from naru.containers.records import Container, Status
+from naru.errors import InvalidArgument, NaruError
+from naru.oci.image import Platform
+from naru.wire.container import CreateRequest, UpdateRequest
+from naru.wire.decode import encode
+
+_STATS_INTERVAL_S = 1.0
+
+
+class ContainerRoutes:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def routes(self) -> list[Route]:
+        one = "/containers/{name}"
+        return [
+            Route("POST", "/containers/create", self.create),
+            Route("GET", "/containers/json", self.list),
+            Route("GET", f"{one}/json", self.inspect),
+            Route("POST", f"{one}/start", self.start),
+            Route("POST", f"{one}/stop", self.stop),
+            Route("POST", f"{one}/restart", self.restart),
+            Route("POST", f"{one}/kill", self.kill),
+            Route("POST", f"{one}/pause", self.pause),
+            Route("POST", f"{one}/unpause", self.unpause),
+            Route("POST", f"{one}/rename", self.rename),
+            Route("POST", f"{one}/update", self.update),
+            Route("POST", f"{one}/wait", self.wait),
+            Route("POST", f"{one}/resize", self.resize),
+            Route("GET", f"{one}/top", self.top),
+            Route("GET", f"{one}/stats", self.stats),
+            Route("POST", "/containers/prune", self.prune),
+            Route("DELETE", one, self.remove),
+        ]
+
+    # -- create, list, inspect ----------------------------------------------------------------------------------------
+
+    async def create(self, request: Request) -> None:
+        body = await request.json(CreateRequest, "container.CreateRequest", prefix="CreateRequest.Config")
+        text = request.query.text("platform")
+        platform = _platform(text) if text else None
+        if body == CreateRequest():
+            raise InvalidArgument("config cannot be empty in order to create a container")
+        created = await self._engine.containers.create(request.query.text("name"), body, platform)
+        await request.answer({"Id": created.id, "Warnings": list(created.warnings)}, 201)
+
+    def _settings(self, record: Container, request: Request) -> dict[str, Any]:
+        networking = self._engine.networking
+        return network_settings(record, networking.endpoints(record.id), networking.network_ids(), request.version)
+
+    def _size(self, record: Container) -> tuple[int, int]:
+        return self._engine.sizes(record)
+
+    async def list(self, request: Request) -> None:
+        query = request.query
+        filters = query.filters(FILTERS)
+        limit = query.integer("limit") or 0
+        everything = query.flag("all") or limit > 0 or "status" in filters or "exited" in filters
+        engine = self._engine
+        records = select(engine, filters, everything=everything)
+        now_ns = time.time_ns()
+        rows = []
+        for record in records[:limit] if limit > 0 else records:
+            size = await asyncio.to_thread(self._size, record) if query.flag("size") else None
+            rows.append(
+                list_json(
+                    record,
+                    settings=self._settings(record, request),
+                    health=engine.health_of(record),
+                    now_ns=now_ns,
+                    size=size,
+                    image=engine.shown_image(record),
+                )  # fmt: skip
+            )
+        await request.answer(rows)
+
+    async def inspect(self, request: Request) -> None:
+        engine = self._engine
+        record = engine.containers.find(request["name"]).record
+        size = await asyncio.to_thread(self._size, record) if request.query.flag("size") else None
+        await request.answer(
+            inspect_json(
+                record,
+                version=request.version,
+                settings=self._settings(record, request),
+                execs=engine.execs.of(record.id),
+                health=engine.health_json(record),
+                directory=engine.directory(record.id),
+                log_path=engine.log_path(record) or "",
+                size=size,
+            )  # fmt: skip
+        )
+
+    # -- verbs ----------------------------------------------------------------------------------------------------------
+
+    async def start(self, request: Request) -> None:
+        if request.query.text("checkpoint"):
+            raise InvalidArgument("checkpoint is only supported in experimental mode")
+        await self._engine.containers.start(request["name"])
+        await request.done()
+
+    async def stop(self, request: Request) -> None:
+        await self._engine.containers.stop(
+            request["name"], timeout_s=request.query.integer("t"), signal_name=request.query.text("signal")
+        )
+        await request.done()
+
+    async def restart(self, request: Request) -> None:
+        await self._engine.containers.restart(
+            request["name"], timeout_s=request.query.integer("t"), signal_name=request.query.text("signal")
+        )
+        await request.done()
+
+    async def kill(self, request: Request) -> None:
+        await self._engine.containers.kill(request["name"], request.query.text("signal"))
+        await request.done()
+
+    async def pause(self, request: Request) -> None:
+        await self._engine.containers.pause(request["name"])
+        await request.done()
+
+    async def unpause(self, request: Request) -> None:
+        await self._engine.containers.unpause(request["name"])
+        await request.done()
+
+    async def rename(self, request: Request) -> None:
+        await self._engine.containers.rename(request["name"], request.query.text("name"))
+        await request.done()
+
+    async def update(self, request: Request) -> None:
+        body = await request.json(UpdateRequest, "container.UpdateConfig")
+        await self._engine.containers.update(request["name"], body)
+        await request.answer({"Warnings": []})
+
+    async def remove(self, request: Request) -> None:
+        query = request.query
+        if query.flag("link"):
+            raise InvalidArgument("links are not supported: use a network")
+        await self._engine.containers.remove(request["name"], force=query.flag("force"), volumes=query.flag("v"))
+        await request.done()
+
+    async def wait(self, request: Request) -> None:
+        """The headers go out at once: Go clients hold back `start` until they have them."""
+        condition = request.query.text("condition") if request.at_least(1, 30) else ""
+        async with self._engine.containers.waiting(request["name"], condition) as future:
+            exchange = request.exchange
+            await exchange.begin(200, [JSON])
+            code, error = await asyncio.shield(future)
+            value: dict[str, Any] = {"StatusCode": code}
+            if error:
+                value["Error"] = {"Message": error}
+            await exchange.write(encode(value) + b"\n")
+
+    async def resize(self, request: Request) -> None:
+        height, width = size_of(request)
+        await self._engine.containers.resize(request["name"], height, width)
+        await request.done(200)
+
+    async def top(self, request: Request) -> None:
+        titles, rows = await self._engine.processes.table(request["name"], request.query.text("ps_args") or "-ef")
+        await request.answer({"Titles": titles, "Processes": rows})
+
+    async def stats(self, request: Request) -> None:
+        engine = self._engine
+        owner = engine.containers.find(request["name"])
+        stream = request.query.flag("stream", True)
+        one_shot = request.query.flag("one-shot")
+        if stream and one_shot:
+            raise InvalidArgument("cannot have stream=true and one-shot=true")
+        if not owner.record.state.status.is_live:
+            if not stream:
+                await request.answer(empty_sample(owner.record))
+                return
+        exchange = request.exchange
+        await exchange.begin(200, [JSON])
+        before: dict[str, Any] | None = None
+        while engine.has(owner):
+            current = sample(engine.host, owner) if owner.record.state.status.is_live else empty_sample(owner.record)
+            if before is not None or one_shot or stream:
+                value = dict(current)
+                value["precpu_stats"] = (before or empty_sample(owner.record))["cpu_stats"]
+                value["preread"] = (before or empty_sample(owner.record))["read"]
+                await exchange.write(encode(value) + b"\n")
+                if not stream:
+                    return
+            before = current
+            await asyncio.sleep(_STATS_INTERVAL_S)
+
+    async def prune(self, request: Request) -> None:
+        filters = request.query.filters({"until", "label", "label!"})
+        untils = filters.get("until", [])
+        if len(untils) > 1:
+            raise InvalidArgument("more than one until filter specified")
+        before_ns = parse_until(untils[0], time.time_ns()) if untils else 0
+        deleted, freed = [], 0
+        for record in self._engine.containers.all():
+            if record.state.status.is_live or record.state.status in (Status.RESTARTING, Status.REMOVING):
+                continue
+            labels = record.config.labels or {}
+            if (before_ns and record.created_ns >= before_ns) or not label_match(filters, labels):
+                continue
+            if "label!" in filters and label_match(filters, labels, "label!"):
+                continue
+            try:
+                size = (await asyncio.to_thread(self._size, record))[0]
+                await self._engine.containers.remove(record.id)
+            except NaruError:
+                continue  # started or removed by somebody else meanwhile
+            deleted.append(record.id)
+            freed += size
+        await request.answer({"ContainersDeleted": deleted or None, "SpaceReclaimed": freed})
+
+
+def size_of(request: Request) -> tuple[int, int]:
+    """(height, width) of a resize. Raises InvalidArgument in the words of Go's strconv."""
+    out = []
+    for key, what in (("h", "height"), ("w", "width")):
+        text = request.query.text(key)
+        if not text.isdigit():
+            raise InvalidArgument(f'invalid resize {what} "{text}": invalid syntax')
+        if int(text) >= 1 << 32:
+            raise InvalidArgument(f'invalid resize {what} "{text}": value out of range')
+        out.append(min(int(text), 65535))
+    return out[0], out[1]
+
+
+def _platform(text: str) -> Platform:
+    try:
+        return Platform.parse(text)
+    except InvalidArgument as error:
+        raise InvalidArgument(f'"{text}": cannot parse platform specifier: invalid argument') from error

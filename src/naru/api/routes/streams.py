@@ -1,0 +1,253 @@
+"""Attach, logs and exec: the routes whose answers are streams."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from dataclasses import replace
+from urllib.parse import quote
+
+from naru.api.app import Request, Route
+from naru.api.http import Duplex, Exchange
+from naru.api.parameters import parse_timestamp, rfc3339_fixed
+from naru.api.routes.containers import size_of
+from naru.api.status import status_of
+from naru.api.streams import DEFAULT_DETACH, MULTIPLEXED, RAW, STDOUT, frame, parse_detach_keys, pump
+from naru.containers import logs
+from naru.containers.engine import Engine
+from naru.containers.execs import Exec
+from naru.containers.logs import Window
+from naru.containers.owner import Owner, PendingAttach
+from naru.containers.streams import Stdio
+from naru.errors import Conflict, Internal, InvalidArgument, NaruError
+from naru.wire.container import ExecRequest, ExecStart
+from naru.wire.decode import decode_object
+
+
+class StreamRoutes:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("POST", "/containers/{name}/attach", self.attach),
+            Route("GET", "/containers/{name}/logs", self.logs),
+            Route("POST", "/containers/{name}/exec", self.exec_create),
+            Route("POST", "/exec/{id}/start", self.exec_start),
+            Route("GET", "/exec/{id}/json", self.exec_inspect),
+            Route("POST", "/exec/{id}/resize", self.exec_resize),
+        ]
+
+    # -- attach -----------------------------------------------------------------------------------------------------------
+
+    async def attach(self, request: Request) -> None:
+        query = request.query
+        try:
+            owner = self._engine.containers.find(request["name"])
+            detach = _detach_keys(query.text("detachKeys"))
+            outputs = frozenset(number for number, name in ((1, "stdout"), (2, "stderr")) if query.flag(name))
+            stdio = await self._engine.containers.attach(owner)
+        except NaruError as error:
+            await _fail_plainly(request, error)
+            return
+        tty = owner.record.config.tty
+        try:
+            duplex = await hijack(request, tty=tty)
+            await self._serve_attach(request, owner, stdio, duplex, outputs, detach)
+        finally:
+            if isinstance(stdio, PendingAttach):
+                self._engine.containers.drop(owner, stdio)
+
+    async def _serve_attach(
+        self,
+        request: Request,
+        owner: Owner,
+        stdio: Stdio | PendingAttach,
+        duplex: Duplex,
+        outputs: frozenset[int],
+        detach: bytes,
+    ) -> None:
+        query, tty = request.query, owner.record.config.tty
+        if query.flag("logs"):
+            window = Window(stdout=1 in outputs, stderr=2 in outputs)
+            async for batch in logs.read(self._engine.containers.log_path(owner), window):
+                await duplex.write(b"".join(entry.data if tty else frame(entry.stream, entry.data) for entry in batch))
+        if not query.flag("stream"):
+            return
+        owner.announce("attach")
+        live = await _first(stdio, duplex) if isinstance(stdio, PendingAttach) else stdio
+        if live is None:
+            return
+        try:
+            stdin = query.flag("stdin") and owner.record.config.open_stdin
+            detached = await pump(duplex, live, tty=tty, stdin=stdin, outputs=outputs, detach=detach)
+            if detached:
+                owner.announce("detach")
+        finally:
+            live.close()
+
+    # -- logs ----------------------------------------------------------------------------------------------------------------
+
+    async def logs(self, request: Request) -> None:
+        query = request.query
+        owner = self._engine.containers.find(request["name"])
+        window = Window(stdout=query.flag("stdout"), stderr=query.flag("stderr"))
+        if not (window.stdout or window.stderr):
+            raise InvalidArgument("must specify at least one of 'stdout' or 'stderr'")
+        since = parse_timestamp(query.text("since"), '"since"')
+        until = parse_timestamp(query.text("until"), '"until"')
+        tail = query.text("tail")
+        window = replace(
+            window,
+            since=rfc3339_fixed(since) if since else "",
+            until=rfc3339_fixed(until) if until else "",
+            tail=int(tail) if tail.isdigit() else None,
+        )
+        path = self._engine.containers.log_path(owner)
+        record, exchange = owner.record, request.exchange
+        tty = record.config.tty
+        kind = MULTIPLEXED if not tty and request.at_least(1, 42) else RAW
+        await exchange.begin(200, [("Content-Type", kind)])
+        details = (
+            _details(record.config.labels or {}, record.host.log_config.config or {}) if query.flag("details") else b""
+        )
+        timestamps = query.flag("timestamps")
+        ended = owner.ended if query.flag("follow") and record.state.status.is_live else None
+        async for batch in logs.read(path, window, ended=ended):
+            out = bytearray()
+            for entry in batch:
+                data = entry.data
+                if entry.begins:
+                    data = details + data if details else data
+                    data = f"{entry.time} ".encode() + data if timestamps else data
+                out += data if tty else frame(entry.stream, data)
+            await exchange.write(bytes(out))
+
+    # -- exec ----------------------------------------------------------------------------------------------------------------
+
+    async def exec_create(self, request: Request) -> None:
+        body = await request.json(ExecRequest, "container.ExecCreateRequest", prefix="ExecCreateRequest")
+        owner = self._engine.containers.find(request["name"])
+        try:
+            _detach_keys(body.detach_keys)
+        except InvalidArgument as error:
+            raise Internal(f"Invalid escape keys ({body.detach_keys}) provided") from error
+        made = await self._engine.execs.create(owner, body)
+        await request.answer({"Id": made.id}, 201)
+
+    async def exec_start(self, request: Request) -> None:
+        raw = await request.json_bytes()
+        body = ExecStart()
+        if raw:
+            body = decode_object(raw, ExecStart, "container.ExecStartRequest", prefix="ExecStartRequest")
+        execs = self._engine.execs
+        item = execs.find(request["id"])
+        if item.state.running:
+            raise Conflict(f"exec command {item.id} is already running")
+        if body.detach:
+            stdio = await execs.start(item, tty=body.tty, size=body.console_size)
+            stdio.close()
+            await request.done(200)
+            return
+        duplex = await hijack(request, tty=item.request.tty)
+        await self._serve_exec(request, item, body, duplex)
+
+    async def _serve_exec(self, request: Request, item: Exec, body: ExecStart, duplex: Duplex) -> None:
+        execs = self._engine.execs
+        tty, asked = item.request.tty, item.request
+        try:
+            stdio = await execs.start(item, tty=tty, size=body.console_size)
+        except NaruError as error:
+            await duplex.write(_message(str(error), tty))
+            return
+        outputs = frozenset(number for number, on in ((1, asked.attach_stdout), (2, asked.attach_stderr)) if on or tty)
+        if item.failure:
+            stdio.close()
+            await duplex.write(_message(item.failure, tty))
+            return
+        try:
+            detach = _detach_keys(asked.detach_keys)
+            detached = await pump(duplex, stdio, tty=tty, stdin=asked.attach_stdin, outputs=outputs, detach=detach)
+        finally:
+            stdio.close()
+        if detached:
+            item.owner.announce("exec_detach", execID=item.id)
+            return
+        if duplex.closed.is_set():
+            execs.kill(item)  # a process that nobody will ever read again
+            return
+        await item.ended.wait()  # the exit code is there before the stream ends: clients ask for it right after
+        if item.failure:
+            await duplex.write(_message(item.failure, tty))
+
+    async def exec_inspect(self, request: Request) -> None:
+        item = self._engine.execs.find(request["id"])
+        asked, argv = item.request, item.request.cmd or []
+        process = {"tty": asked.tty, "entrypoint": argv[0], "arguments": argv[1:], "privileged": asked.privileged}
+        if asked.user:
+            process["user"] = asked.user
+        await request.answer(
+            {
+                "ID": item.id, "Running": item.state.running, "ExitCode": item.state.exit_code, "ProcessConfig": process,
+                "OpenStdin": asked.attach_stdin, "OpenStderr": asked.attach_stderr, "OpenStdout": asked.attach_stdout,
+                "CanRemove": False, "ContainerID": item.owner.record.id,
+                "DetachKeys": base64.b64encode(_detach_keys(asked.detach_keys) if asked.detach_keys else b"").decode(),
+                "Pid": self._engine.execs.pid(item),
+            }
+        )  # fmt: skip
+
+    async def exec_resize(self, request: Request) -> None:
+        height, width = size_of(request)
+        self._engine.execs.resize(self._engine.execs.find(request["id"]), height, width)
+        await request.done(200)
+
+
+async def hijack(request: Request, *, tty: bool) -> Duplex:
+    """Take the connection: 101 if the client offered an upgrade, else the old 200 without length."""
+    upgrade = request.header("upgrade")
+    framed = not tty and request.at_least(1, 42) and upgrade
+    kind = ("Content-Type", MULTIPLEXED if framed else RAW)
+    exchange: Exchange = request.exchange
+    if upgrade:
+        return await exchange.hijack(101, [kind, ("Connection", "Upgrade"), ("Upgrade", upgrade)], "UPGRADED")
+    return await exchange.hijack(200, [kind])
+
+
+async def _first(pending: PendingAttach, duplex: Duplex) -> Stdio | None:
+    """The streams once the container starts; None if it never will, or the client leaves first."""
+    closed = asyncio.ensure_future(duplex.closed.wait())
+    try:
+        await asyncio.wait((pending.connected, closed), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        closed.cancel()
+    return pending.connected.result() if pending.connected.done() else None
+
+
+async def _fail_plainly(request: Request, error: NaruError) -> None:
+    """Attach refuses in plain text, on a connection that it then closes (Engine API, ContainerAttach)."""
+    request.exchange.connection.keep_alive = False
+    status = status_of(error)
+    body = f"{error}\r\n".encode()
+    duplex = await request.exchange.hijack(status, [("Content-Type", RAW), ("Connection", "close")])
+    await duplex.write(body)
+
+
+def _message(text: str, tty: bool) -> bytes:
+    data = f"{text}\r\n".encode()
+    return data if tty else frame(STDOUT, data)
+
+
+def _detach_keys(text: str) -> bytes:
+    if not text:
+        return DEFAULT_DETACH
+    try:
+        return parse_detach_keys(text)
+    except ValueError as error:
+        raise InvalidArgument(f"Invalid detach keys ({text}) provided") from error
+
+
+def _details(labels: dict[str, str], options: dict[str, str]) -> bytes:
+    """The labels that the log options name, as `k=v,k=v `."""
+    names = [name for name in options.get("labels", "").split(",") if name in labels]
+    pairs = ",".join(f"{quote(name)}={quote(labels[name])}" for name in sorted(names))
+    return f"{pairs} ".encode()

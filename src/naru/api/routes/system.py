@@ -1,0 +1,270 @@
+"""Ping, version, info, events, df, auth, and the polite refusals: swarm and plugins."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform as python_platform
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import naru
+from naru.api.app import MAX_VERSION, MIN_VERSION, Request, Route
+from naru.api.convert import list_json, network_settings
+from naru.api.credentials import from_json
+from naru.api.events import FILTERS, Selection, event_json
+from naru.api.images import entry_json
+from naru.api.parameters import parse_timestamp, rfc3339
+from naru.api.routes.networks import volume_json
+from naru.containers.engine import Engine
+from naru.containers.records import Status
+from naru.errors import InvalidArgument, Unavailable
+from naru.oci.image import load_json
+from naru.wire.decode import encode, parse_json
+
+Json = dict[str, Any]
+_NO_SWARM = 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
+_PING = [
+    ("Builder-Version", "1"),
+    ("Cache-Control", "no-cache, no-store, must-revalidate"),
+    ("Pragma", "no-cache"),
+    ("Swarm", "inactive"),
+]
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+class SystemRoutes:
+    def __init__(self, engine: Engine, settings: Mapping[str, Any]) -> None:
+        self._engine = engine
+        self._settings = settings  # what `info` shows of the configuration
+
+    def routes(self) -> list[Route]:
+        swarm = [
+            Route(method, f"/{kind}{rest}", self.no_swarm)
+            for kind in ("nodes", "services", "tasks", "secrets", "configs")
+            for method, rest in (
+                ("GET", ""),
+                ("GET", "/{id}"),
+                ("POST", "/create"),
+                ("DELETE", "/{id}"),
+                ("POST", "/{id}/update"),
+            )
+        ]
+        return [
+            Route("GET", "/_ping", self.ping),
+            Route("HEAD", "/_ping", self.ping),
+            Route("GET", "/version", self.version),
+            Route("GET", "/info", self.info),
+            Route("GET", "/events", self.events),
+            Route("GET", "/system/df", self.df),
+            Route("POST", "/auth", self.auth),
+            Route("GET", "/plugins", self.plugins),
+            Route("GET", "/swarm", self.no_swarm),
+            Route("POST", "/swarm/{verb}", self.no_swarm),
+            *swarm,
+        ]
+
+    async def ping(self, request: Request) -> None:
+        await request.exchange.send(200, [*_PING, ("Content-Type", "text/plain; charset=utf-8")], b"OK")
+
+    async def no_swarm(self, request: Request) -> None:
+        raise Unavailable(_NO_SWARM)
+
+    async def plugins(self, request: Request) -> None:
+        await request.answer([])
+
+    async def version(self, request: Request) -> None:
+        host = self._engine.host
+        newest, oldest = (f"{major}.{minor}" for major, minor in (MAX_VERSION, MIN_VERSION))
+        built = "1970-01-01T00:00:00.000000000+00:00"
+        arch = _MACHINES.get(host.machine, host.machine)
+        details = {
+            "ApiVersion": newest, "Arch": arch, "BuildTime": built, "Experimental": "false", "GitCommit": "",
+            "GoVersion": f"python{python_platform.python_version()}", "KernelVersion": host.kernel, "MinAPIVersion": oldest,
+            "Os": "linux", "Naru": naru.__version__,
+        }  # fmt: skip
+        components: list[Json] = [{"Name": "Engine", "Version": self._settings["server_version"], "Details": details}]
+        components += [
+            {"Name": name, "Version": version, "Details": {"GitCommit": ""}}
+            for name, version in self._settings["component_versions"].items()
+        ]
+        await request.answer(
+            {
+                "Platform": {"Name": f"Naru {naru.__version__}"}, "Components": components,
+                "Version": self._settings["server_version"], "ApiVersion": newest, "MinAPIVersion": oldest, "GitCommit": "",
+                "GoVersion": details["GoVersion"], "Os": "linux", "Arch": arch, "KernelVersion": host.kernel, "BuildTime": built,
+            }
+        )  # fmt: skip
+
+    async def info(self, request: Request) -> None:
+        engine, host = self._engine, self._engine.host
+        records = engine.containers.all()
+        count = {status: sum(record.state.status is status for record in records) for status in Status}
+        registry = engine.registry.config
+        mirrors = [mirror if "://" in mirror else f"https://{mirror}" for mirror in registry.mirrors]
+        mirrors = [mirror.rstrip("/") + "/" for mirror in mirrors]
+        has = host.controllers.__contains__
+        v2 = host.cgroup_version == 2
+        program = engine.around.runtime.name
+        await request.answer(
+            {
+                "ID": self._settings["id"], "Containers": len(records), "ContainersRunning": count[Status.RUNNING],
+                "ContainersPaused": count[Status.PAUSED],
+                "ContainersStopped": len(records) - count[Status.RUNNING] - count[Status.PAUSED],
+                "Images": len(engine.images.list()), "Driver": "overlayfs",
+                "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
+                "Plugins": {
+                    "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": None,
+                    "Log": ["json-file", "local", "none"],
+                },
+                "MemoryLimit": has("memory"), "SwapLimit": has("memory"), "CpuCfsPeriod": has("cpu"), "CpuCfsQuota": has("cpu"),
+                "CPUShares": has("cpu"), "CPUSet": has("cpuset"), "PidsLimit": has("pids"), "IPv4Forwarding": True, "Debug": False,
+                "NFd": len(os.listdir("/proc/self/fd")), "OomKillDisable": has("memory") and not v2,
+                "NGoroutines": len(asyncio.all_tasks()), "SystemTime": rfc3339(time.time_ns()), "LoggingDriver": "json-file",
+                "CgroupDriver": "cgroupfs", "CgroupVersion": str(host.cgroup_version), "NEventsListener": engine.bus.listeners,
+                "KernelVersion": host.kernel, "OperatingSystem": host.os_name, "OSVersion": host.os_version, "OSType": "linux",
+                "Architecture": host.machine, "IndexServerAddress": "https://index.docker.io/v1/",
+                "RegistryConfig": {
+                    "IndexConfigs": {"docker.io": {"Mirrors": mirrors or None, "Name": "docker.io", "Official": True, "Secure": True}},
+                    "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8"], "Mirrors": mirrors or None,
+                },
+                "NCPU": host.cpus, "MemTotal": host.memory_bytes, "GenericResources": None,
+                "DockerRootDir": engine.around.data_root, "HttpProxy": "", "HttpsProxy": "", "NoProxy": "", "Name": host.name,
+                "Labels": [], "ExperimentalBuild": False, "ServerVersion": self._settings["server_version"],
+                "Runtimes": {program: {"path": host.programs.get(program, program)}}, "DefaultRuntime": program,
+                "Swarm": {
+                    "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": "",
+                    "RemoteManagers": None,
+                },
+                "LiveRestoreEnabled": True, "Isolation": "", "InitBinary": "docker-init", "ContainerdCommit": {"ID": ""},
+                "RuncCommit": {"ID": ""}, "InitCommit": {"ID": ""},
+                "SecurityOptions": ["name=seccomp,profile=builtin", *(["name=cgroupns"] if v2 else [])],
+                "CDISpecDirs": [], "FirewallBackend": {"Driver": "nftables"}, "Warnings": None,
+            }
+        )  # fmt: skip
+
+    # -- events ---------------------------------------------------------------------------------------------------------
+
+    async def events(self, request: Request) -> None:
+        query = request.query
+        since, until = parse_timestamp(query.text("since"), "'since'"), parse_timestamp(query.text("until"), "'until'")
+        if since and until and since > until:
+            raise InvalidArgument(
+                f"`since` time ({query.text('since')}) cannot be after `until` time ({query.text('until')})"
+            )
+        selection = Selection(query.filters(FILTERS), self._engine)
+        kind = "application/jsonl" if request.at_least(1, 52) else "application/json"
+        accept = request.header("accept")
+        if any(word in accept for word in ("application/x-ndjson", "application/json-seq", "application/jsonl")):
+            kind = next(w for w in ("application/json-seq", "application/x-ndjson", "application/jsonl") if w in accept)
+        prefix = b"\x1e" if kind == "application/json-seq" else b""
+        exchange = request.exchange
+        with self._engine.bus.subscribe(since or (0 if until else None)) as events:
+            await exchange.begin(200, [("Content-Type", kind)])
+            timeout_s = None if not until else max(0.0, (until - time.time_ns()) / 1e9)
+            try:
+                async with asyncio.timeout(timeout_s):
+                    while True:
+                        event = await events.wait_next()
+                        if until and event.time_ns > until:
+                            return
+                        if selection.takes(event):
+                            await exchange.write(prefix + encode(event_json(event, request.version)) + b"\n")
+            except TimeoutError:
+                return
+
+    # -- df, auth ---------------------------------------------------------------------------------------------------------
+
+    async def df(self, request: Request) -> None:
+        kinds = request.query.all("type") or ["container", "image", "volume", "build-cache"]
+        for kind in kinds:
+            if kind not in ("container", "image", "volume", "build-cache"):
+                raise InvalidArgument(f"unknown object type: {kind}")
+        verbose = request.query.flag("verbose")
+        makers = {
+            "image": self._df_images,
+            "container": self._df_containers,
+            "volume": self._df_volumes,
+            "build-cache": self._df_cache,
+        }
+        out: Json = {}
+        for kind in kinds:
+            usage, legacy = await makers[kind](request)
+            if request.at_least(1, 52):
+                out.update(usage)
+            if not request.at_least(1, 52) or not verbose:
+                out.update(legacy)
+        await request.answer(out)
+
+    async def _df_images(self, request: Request) -> tuple[Json, Json]:
+        engine = self._engine
+        images = engine.images.list()
+        rows = await asyncio.to_thread(lambda: [entry_json(engine, image, request.version) for image in images])
+        for row in rows:
+            row["SharedSize"] = 0
+        total = await asyncio.to_thread(engine.total_image_bytes)
+        active = sum(1 for row in rows if row["Containers"])
+        usage = {"ActiveCount": active, "Items": rows, "TotalCount": len(rows), "TotalSize": total}
+        return {"ImageUsage": usage}, {"Images": rows, "LayersSize": total}
+
+    async def _df_containers(self, request: Request) -> tuple[Json, Json]:
+        engine, rows, total, active = self._engine, [], 0, 0
+        for record in engine.containers.all():
+            size = await asyncio.to_thread(engine.sizes, record)
+            networking = engine.networking
+            settings = network_settings(
+                record, networking.endpoints(record.id), networking.network_ids(), request.version
+            )
+            rows.append(
+                list_json(
+                    record,
+                    settings=settings,
+                    health=engine.health_of(record),
+                    now_ns=time.time_ns(),
+                    size=size,
+                    image=engine.shown_image(record),
+                )  # fmt: skip
+            )
+            rows[-1].pop("ImageManifestDescriptor", None)
+            total += size[0]
+            active += record.state.status.is_live
+        return {
+            "ContainerUsage": {"ActiveCount": active, "Items": rows, "TotalCount": len(rows), "TotalSize": total}
+        }, {"Containers": rows}
+
+    async def _df_volumes(self, request: Request) -> tuple[Json, Json]:
+        engine, rows, total, active = self._engine, [], 0, 0
+        for volume in engine.volumes.list({}):
+            size, users = await engine.volumes.size_bytes(volume.name), engine.around.volume_users(volume.name)
+            row = volume_json(volume, engine.volumes.mountpoint(volume.name))
+            row["UsageData"] = {"Size": size, "RefCount": len(users)}
+            rows.append(row)
+            total += size
+            active += bool(users)
+        return {"VolumeUsage": {"ActiveCount": active, "Items": rows, "TotalCount": len(rows), "TotalSize": total}}, {
+            "Volumes": rows
+        }
+
+    async def _df_cache(self, request: Request) -> tuple[Json, Json]:
+        rows = self._settings["build_cache"]()
+        total = sum(row["Size"] for row in rows)
+        usage = {
+            "ActiveCount": sum(row["InUse"] for row in rows),
+            "Items": rows,
+            "TotalCount": len(rows),
+            "TotalSize": total,
+        }
+        return {"BuildCacheUsage": usage if rows else {}}, {"BuildCache": rows}
+
+    async def auth(self, request: Request) -> None:
+        raw = await request.exchange.body.read()
+        try:
+            parse_json(raw)
+            value = load_json(raw, "auth")
+        except InvalidArgument as error:
+            raise InvalidArgument(f"invalid X-Registry-Auth header: {error}") from error
+        credentials = from_json(value)
+        server = str(value.get("serveraddress") or "docker.io")
+        token = await self._engine.registry.check_login(server, credentials) if credentials else ""
+        await request.answer({"Status": "Login Succeeded", **({"IdentityToken": token} if token else {})})

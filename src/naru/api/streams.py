@@ -1,0 +1,120 @@
+"""Stdio on the wire: Docker's frames, and copying between a hijacked connection and a process's streams.
+
+A frame is eight bytes, [stream, 0, 0, 0, length big-endian], then the data; a terminal's bytes go unframed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from contextlib import suppress
+
+from naru.api.http import Duplex
+from naru.containers.streams import Stdio
+
+MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
+RAW = "application/vnd.docker.raw-stream"
+STDOUT, STDERR, SYSTEM_ERROR = 1, 2, 3
+DEFAULT_DETACH = b"\x10\x11"  # ctrl-p, ctrl-q
+_HEADER = struct.Struct(">BxxxI")
+
+
+def frame(stream: int, data: bytes) -> bytes:
+    return _HEADER.pack(stream, len(data)) + data
+
+
+def parse_detach_keys(text: str) -> bytes:
+    """`ctrl-p,ctrl-q` → the bytes. Raises ValueError."""
+    out = bytearray()
+    for key in text.split(","):
+        if (
+            key.startswith("ctrl-")
+            and len(key) == 6
+            and (key[5].isascii() and (key[5].islower() or key[5] in "@[\\]^_"))
+        ):
+            out.append(ord(key[5].upper()) - 64)
+        elif len(key) == 1:
+            out += key.encode()
+        else:
+            raise ValueError(text)
+    return bytes(out)
+
+
+class DetachKeys:
+    """Watches a terminal's input for the keys that mean "leave it running"."""
+
+    def __init__(self, keys: bytes) -> None:
+        self._keys = keys
+        self._matched = 0
+
+    def feed(self, data: bytes) -> tuple[bytes, bool]:
+        """(what goes to the process, whether the keys were pressed). Half a sequence is held back until it is decided."""
+        out = bytearray()
+        for byte in data:
+            if self._keys and byte == self._keys[self._matched]:
+                self._matched += 1
+                if self._matched == len(self._keys):
+                    return bytes(out), True
+                continue
+            out += self._keys[: self._matched]
+            self._matched = 0
+            if self._keys and byte == self._keys[0]:
+                self._matched = 1
+            else:
+                out.append(byte)
+        return bytes(out), False
+
+
+async def pump(
+    duplex: Duplex,
+    stdio: Stdio,
+    *,
+    tty: bool,
+    stdin: bool,
+    outputs: frozenset[int],
+    detach: bytes,
+    close_stdin: bool = True,
+) -> bool:
+    """Copy both ways until the process closes its outputs or the client is gone; True if it detached.
+
+    The client's half-close ends the process's stdin and nothing else.
+    """
+    detached = False
+
+    async def downstream() -> None:
+        while (piece := await stdio.read()) is not None:
+            stream, data = piece
+            if stream in outputs:
+                await duplex.write(data if tty else frame(stream, data))
+
+    async def upstream() -> None:
+        nonlocal detached
+        keys = DetachKeys(detach if tty else b"")
+        while data := await duplex.read():
+            if not stdin:
+                continue
+            data, pressed = keys.feed(data)
+            if data:
+                try:
+                    await stdio.write(data)
+                except (BrokenPipeError, ConnectionError):
+                    continue  # the process does not read any more; its output may still come
+            if pressed:
+                detached = True
+                return
+        if stdin and close_stdin and not tty:
+            stdio.close_stdin()
+        await duplex.closed.wait()
+
+    async with asyncio.TaskGroup() as group:
+        down = group.create_task(_quiet(downstream()))
+        up = group.create_task(_quiet(upstream()))
+        await asyncio.wait((down, up), return_when=asyncio.FIRST_COMPLETED)
+        for task in (down, up):
+            task.cancel()
+    return detached
+
+
+async def _quiet(work: object) -> None:
+    with suppress(ConnectionError):
+        await work  # type: ignore[misc]

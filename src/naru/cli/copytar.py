@@ -1,0 +1,196 @@
+"""The tar archives of `cp`: a path of ours as a stream, and a stream from a container as files of ours.
+
+What comes from a container is not trusted: names are unpacked beneath the destination only, through no link of theirs.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+
+from naru.errors import InvalidArgument, Unavailable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import IO
+
+_PIECE_BYTES = 1 << 17
+
+
+class _Out(io.RawIOBase):
+    """What tarfile writes to: a buffer that is emptied from outside."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        piece = bytes(data)  # type: ignore[call-overload]
+        self.data += piece
+        return len(piece)
+
+    def take(self) -> bytes:
+        piece = bytes(self.data)
+        self.data.clear()
+        return piece
+
+
+def entries(root: str, name: str) -> Iterator[tuple[str, str]]:
+    """(path, archive name) of root, called name, and all below it, parents first; "" keeps the top itself out of the names."""
+    yield root, name or "."
+    if not os.path.isdir(root) or os.path.islink(root):
+        return
+    stack = [(root, name)]
+    while stack:
+        folder, prefix = stack.pop()
+        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+            inside = f"{prefix}/{entry.name}" if prefix else entry.name
+            yield entry.path, inside
+            if entry.is_dir(follow_symlinks=False):
+                stack.append((entry.path, inside))
+
+
+def stream(
+    items: Iterable[tuple[str, str]], *, root_owned: bool = False, prepend: Iterable[tuple[str, bytes]] = ()
+) -> Iterator[bytes]:
+    """An archive of these paths under these names, in pieces; `prepend` are (name, content) of files that exist only here."""
+    out = _Out()
+    archive = tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT, dereference=False)  # noqa: SIM115 - closed below
+    for name, content in prepend:
+        header = tarfile.TarInfo(name)
+        header.size = len(content)
+        archive.addfile(header, io.BytesIO(content))
+    for path, name in items:
+        try:
+            header = archive.gettarinfo(path, name)
+        except OSError as error:
+            raise Unavailable(f"cannot read {path}: {(error.strerror or '').lower()}") from error
+        if header is None:
+            continue  # a socket: tar has no word for it
+        if root_owned:
+            header.uid = header.gid = 0
+            header.uname = header.gname = ""
+        if not header.isreg():
+            archive.addfile(header)
+            yield out.take()
+            continue
+        yield from _file(archive, header, path, out)
+    archive.close()
+    yield out.take()
+
+
+def _file(archive: tarfile.TarFile, header: tarfile.TarInfo, path: str, out: _Out) -> Iterator[bytes]:
+    """One regular file, piece by piece; as many bytes as its header says, whatever happens to it meanwhile."""
+    try:
+        file = open(path, "rb")  # noqa: SIM115 - closed by the `with` below
+    except OSError as error:
+        raise Unavailable(f"cannot read {path}: {(error.strerror or '').lower()}") from error
+    with file:
+        out.write(header.tobuf(archive.format, archive.encoding or "utf-8", archive.errors or "surrogateescape"))
+        left = header.size
+        while left:
+            piece = file.read(min(left, _PIECE_BYTES))
+            if not piece:
+                raise Unavailable(f"{path} became shorter while it was read")
+            left -= len(piece)
+            out.write(piece)
+            yield out.take()
+    out.write(b"\0" * (-header.size % tarfile.BLOCKSIZE))
+
+
+def pack(path: str, name: str) -> Iterator[bytes]:
+    """An archive of path whose top is called name ("" for the contents of a folder)."""
+    return stream(entries(path, name))
+
+
+class _In(io.RawIOBase):
+    """Pieces as a file that tarfile reads from."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._rest = b""
+        self.size_bytes = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        if not self._rest:
+            self._rest = next(self._pieces, b"")
+            self.size_bytes += len(self._rest)
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+
+def unpack(pieces: Iterable[bytes], folder: str, top: str, name: str, *, keep_owner: bool) -> int:
+    """Unpack beneath folder, the archive's top entry `top` renamed to name ("" = its contents only). Returns the archive's size.
+
+    Raises InvalidArgument for an archive whose names lead elsewhere.
+    """
+    source = _In(pieces)
+    top = top.strip("/")
+    with tarfile.open(fileobj=io.BufferedReader(source, _PIECE_BYTES), mode="r|") as archive:
+        for header in archive:
+            path = header.name.strip("/").removeprefix("./")
+            if top and (path == top or path.startswith(f"{top}/")):
+                path = path[len(top) :].strip("/")
+            elif path == ".":
+                path = ""
+            header.name = "/".join(part for part in (name, path) if part) or "."
+            if header.islnk():
+                inside = header.linkname.strip("/")
+                inside = inside[len(top) :].strip("/") if top and inside.startswith(f"{top}/") else inside
+                header.linkname = "/".join(part for part in (name, inside) if part)
+            try:
+                kept = _filtered(header, folder, keep_owner)
+                archive.extract(kept, folder, set_attrs=True, numeric_owner=True)
+            except tarfile.FilterError as error:
+                raise InvalidArgument(
+                    f"the container's archive has an entry that leads out of {folder}: {error}"
+                ) from error
+            except OSError as error:
+                raise Unavailable(
+                    f"cannot write {os.path.join(folder, header.name)}: {(error.strerror or '').lower()}"
+                ) from error
+        while source.read(_PIECE_BYTES):
+            pass  # what follows the archive's end
+    return source.size_bytes
+
+
+def _filtered(header: tarfile.TarInfo, folder: str, keep_owner: bool) -> tarfile.TarInfo:
+    """The entry made harmless: beneath folder, no devices; symbolic links stay as they are but are never written through."""
+    if header.issym():
+        parent = os.path.realpath(os.path.join(folder, os.path.dirname(header.name)))
+        if os.path.commonpath([parent, os.path.realpath(folder)]) != os.path.realpath(folder):
+            raise tarfile.OutsideDestinationError(header, parent)
+        safe = header
+    else:
+        safe = tarfile.tar_filter(header, folder)
+        if header.islnk():
+            target = os.path.realpath(os.path.join(folder, header.linkname))
+            if os.path.commonpath([target, os.path.realpath(folder)]) != os.path.realpath(folder):
+                raise tarfile.LinkOutsideDestinationError(header, target)
+        safe = safe.replace(mode=header.mode & 0o7777)
+    if not keep_owner:
+        safe = safe.replace(uid=os.getuid(), gid=os.getgid(), uname="", gname="")
+    return safe
+
+
+def is_archive(start: bytes) -> bool:
+    """Do these first bytes begin a tar archive, plain or compressed?"""
+    magic = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
+    return start[257:262] == b"ustar" or start.startswith(magic)
+
+
+def read_some(file: IO[bytes], size_bytes: int) -> bytes:
+    """As many bytes as there are, up to size."""
+    out = b""
+    while len(out) < size_bytes and (piece := file.read(size_bytes - len(out))):
+        out += piece
+    return out

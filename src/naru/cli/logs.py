@@ -1,0 +1,79 @@
+"""`naru logs`."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from naru.cli.units import read_moment
+from naru.errors import InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from naru.cli.grammar import Args
+    from naru.cli.session import Session
+
+HELP = {
+    "logs": """\
+Usage:  naru logs [OPTIONS] CONTAINER
+
+Options:
+      --details        Show the log's extra attributes
+  -f, --follow         Go on with what is printed from now on
+      --since string   From this time (2013-01-02T13:23:37Z) or this long ago (42m)
+  -n, --tail string    Number of lines from the end, or "all"
+  -t, --timestamps     Show when each line was printed
+      --until string   Up to this time (2013-01-02T13:23:37Z) or this long ago (42m)
+"""
+}
+
+
+def moment(args: Args, name: str) -> str:
+    """The value of --since or --until in unix seconds, "" if not given. Raises InvalidArgument."""
+    text = args.text(name)
+    if not text:
+        return ""
+    try:
+        return read_moment(text, now_ns=time.time_ns(), local_offset_s=-time.timezone)
+    except ValueError as error:
+        raise InvalidArgument(f'invalid value for "{name}": {error}') from error
+
+
+def logs(session: Session, args: Args) -> int:
+    from naru.client.stdcopy import STDERR, Demultiplexer
+
+    (name,) = args.words
+    found = session.client.containers.inspect(name)
+    pieces = session.client.containers.logs(
+        found["Id"],
+        follow=args.on("follow"),
+        since=moment(args, "since"),
+        until=moment(args, "until"),
+        timestamps=args.on("timestamps"),
+        details=args.on("details"),
+        tail=args.text("tail", "all"),
+    )
+    session.flush()
+    frames = None if found["Config"].get("Tty") else Demultiplexer()
+    for piece in pieces:
+        if frames is None:
+            _write(1, [piece])
+            continue
+        streams: tuple[list[bytes], list[bytes]] = ([], [])
+        order = -1
+        for kind, payload in frames.feed(piece):  # runs of one stream are written at once
+            which = 1 if kind == STDERR else 0
+            if order not in (-1, which):
+                _write(order + 1, streams[order])
+            order = which
+            streams[which].append(payload)
+        if order >= 0:
+            _write(order + 1, streams[order])
+    return 0
+
+
+def _write(fd: int, pieces: list[bytes]) -> None:
+    view = memoryview(b"".join(pieces))
+    pieces.clear()
+    while view:
+        view = view[os.write(fd, view) :]

@@ -1,0 +1,117 @@
+"""At start: take up what ran on without us, settle what ended meanwhile, and clear away what was half-made.
+
+Truth is read from the kernel and from what monitors wrote, never from what we remember: a record that says "running" is
+believed only if its monitor lives. A damaged record is put aside under its id and reported; it stops nobody else.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+
+from naru.containers import monitor
+from naru.containers.monitor import Process
+from naru.containers.owner import Owner
+from naru.containers.records import Container, Status, from_json
+from naru.containers.surroundings import Surroundings
+from naru.errors import NaruError
+from naru.linux.cgroup import Cgroup
+from naru.linux.files import remove_tree
+
+log = logging.getLogger(__name__)
+
+
+class Adoption:
+    def __init__(self, around: Surroundings, spawn: Callable[[Owner], None]) -> None:
+        self._around = around
+        self._spawn = spawn
+
+    async def adopt(self) -> None:
+        """Every container has its owner, and nothing runs that has no record, when this returns."""
+        around = self._around
+        monitors = around.runtime.find_monitors()
+        records = self._load()
+        for record in records:
+            owner = Owner(around, record)
+            around.owners[record.id] = owner
+            around.names[record.name] = record.id
+        for owner in list(around.owners.values()):
+            await self._settle(owner, monitors.pop(owner.record.id, None))
+        for id, process in monitors.items():
+            await self._end_stray(id, process)
+        for id in around.runtime.runs():
+            if id not in around.owners or not around.owners[id].record.state.status.is_live:
+                self._clear(id)
+        self._clear_directories()
+        self._restart_due(records)
+
+    def _load(self) -> list[Container]:
+        around, out = self._around, []
+        for id, text in around.db.rows("SELECT id, record FROM container"):
+            try:
+                out.append(from_json(text))
+            except (ValueError, KeyError, TypeError) as error:
+                log.error("container %s: its record is damaged and has been put aside: %s", id[:12], error)
+                with open(os.path.join(around.data_root, f"damaged-container-{id}.json"), "w") as file:
+                    file.write(text)
+                around.db.write("DELETE FROM container WHERE id = ?", id)
+        return out
+
+    async def _settle(self, owner: Owner, process: Process | None) -> None:
+        around, record = self._around, owner.record
+        state = record.state
+        self._spawn(owner)
+        if not state.status.is_live:
+            if process is not None:  # we died in the middle of a start: it never was acknowledged
+                await self._end_stray(record.id, process)
+            await around.networking.leave(record)
+            if state.status is Status.REMOVING:  # finish what was begun
+                await owner.ask(owner.finish_removal)
+            return
+        if process is not None and (process.pid, process.start) == (state.monitor_pid, state.monitor_start):
+            try:
+                await around.networking.restore(record)
+            except (NaruError, OSError) as error:
+                log.error("container %s: its network could not be taken up: %s", record.id[:12], error)
+            owner.watch(process)
+            around.after_start(owner)
+            log.info("container %s (%s): taken up, pid %d", record.id[:12], record.name, state.pid)
+        else:
+            await owner.ask(owner.settle_missed_end)
+
+    async def _end_stray(self, id: str, process: Process) -> None:
+        """A monitor without a running record: its container was never acknowledged, or is not ours any more."""
+        group = Cgroup(self._around.host, f"/{self._around.cgroup_parent}/{id}")
+        group.kill()
+        if not await monitor.wait_end_within(process, 5.0):
+            monitor.kill_process(process)
+        log.info("container %s: a start that was cut short has been taken back", id[:12])
+
+    def _clear(self, id: str) -> None:
+        group = Cgroup(self._around.host, f"/{self._around.cgroup_parent}/{id}")
+        group.kill()
+        self._around.runtime.remove_run(id)
+        group.remove()
+
+    def _clear_directories(self) -> None:
+        root = os.path.join(self._around.data_root, "containers")
+        for id in os.listdir(root):
+            if id not in self._around.owners:
+                with suppress(OSError):
+                    remove_tree(os.path.join(root, id))
+        for name in os.listdir(self._around.runtime.root):
+            if name.startswith("exec-"):
+                remove_tree(os.path.join(self._around.runtime.root, name))
+
+    def _restart_due(self, records: list[Container]) -> None:
+        """Policies at boot: `always`, and `unless-stopped` that no user stopped."""
+        for record in records:
+            owner = self._around.owners.get(record.id)
+            if owner is None or owner.record.state.status.is_live or owner.record.state.status is Status.CREATED:
+                continue
+            policy = record.host.restart_policy.name
+            waiting = owner.record.state.status is Status.RESTARTING
+            if waiting or policy == "always" or (policy == "unless-stopped" and not owner.record.state.stopped_by_user):
+                owner.restart_soon()

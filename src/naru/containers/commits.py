@@ -1,0 +1,81 @@
+"""Commit: an image of what a container has become."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from naru.containers.owner import Owner
+from naru.containers.records import Status
+from naru.containers.surroundings import Surroundings
+from naru.errors import Conflict, NotFound
+from naru.images.changes import apply_changes
+from naru.images.values import Image, rfc3339
+from naru.oci.image import History, Json
+from naru.oci.reference import Reference
+from naru.wire.container import Config
+from naru.wire.decode import builtins
+
+_KEPT = (
+    "User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal", "Healthcheck", "OnBuild",
+    "Shell", "ArgsEscaped",
+)  # fmt: skip
+
+
+class Commits:
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+
+    async def commit(
+        self,
+        owner: Owner,
+        ref: Reference | None,
+        *,
+        config: Config | None,
+        changes: Sequence[str],
+        author: str,
+        message: str,
+        pause: bool,
+    ) -> Image:
+        """The image, named if asked. A running container is paused meanwhile, unless `pause` says not to."""
+        around, record = self._around, owner.record
+        run = apply_changes(self._run(config or record.config, record.config), changes)
+        paused = pause and record.state.status is Status.RUNNING
+        if paused:
+            await owner.ask(owner.pause)
+        try:
+            created = rfc3339(time.time_ns())
+            entry = History(created=created, created_by=" ".join(record.argv), author=author, comment=message)
+            with around.images.lease() as lease:
+                image = await around.images.commit(
+                    record.id,
+                    self._base(record.image_id),
+                    lease,
+                    run=run,
+                    history=[entry],
+                    created=created,
+                    author=author,
+                )
+                around.images.record(image, ref)
+        finally:
+            if paused:
+                await self._unpause(owner)
+        owner.announce("commit", comment=message, imageID=str(image.id), imageRef=ref.familiar if ref else "")
+        return around.images.resolve(str(image.id))
+
+    def _base(self, image_id: str) -> Image | None:
+        return self._around.images.resolve(image_id) if image_id else None
+
+    @staticmethod
+    async def _unpause(owner: Owner) -> None:
+        try:
+            await owner.ask(owner.unpause)
+        except (Conflict, NotFound):
+            return  # it ended, or went, while it was paused
+
+    @staticmethod
+    def _run(config: Config, inherited: Config) -> Json:
+        """The run config of the image: what was given, else the container's, field by field."""
+        given, old = builtins(config), builtins(inherited)
+        merged = {name: given.get(name) or old.get(name) for name in _KEPT}
+        return {name: value for name, value in merged.items() if value not in (None, "", [], {}, False)}

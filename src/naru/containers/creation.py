@@ -1,0 +1,341 @@
+"""From a create request to a container's record: defaults from the image, the host, other containers and volumes.
+
+`Creation.plan` is checks and values; `Creation.realise` makes volumes, the snapshot and the row, and undoes what it made
+if one of them fails.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+
+from naru.containers import validate
+from naru.containers.mountpoints import Wanted, wanted
+from naru.containers.names import generate_name
+from naru.containers.records import Container, MountPoint, to_json
+from naru.containers.surroundings import Surroundings
+from naru.errors import Conflict, InvalidArgument, NotFound
+from naru.images.values import Image
+from naru.oci.image import Json, dump_json, platform_json
+from naru.wire.container import (
+    MASKED_PATHS,
+    READONLY_PATHS,
+    Config,
+    CreateRequest,
+    EndpointSettings,
+    Healthcheck,
+    HostConfig,
+    LogConfig,
+    RestartPolicy,
+)
+from naru.wire.decode import from_builtins, replace_struct, subset
+
+DEFAULT_SHM_BYTES = 64 << 20
+_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    record: Container
+    mounts: tuple[Wanted, ...]
+    warnings: tuple[str, ...]
+
+
+class Creation:
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+
+    def plan(self, name: str, request: CreateRequest, image: Image | None) -> Plan:
+        """The record that this request would give. Raises InvalidArgument, NotFound, Conflict; makes nothing."""
+        around = self._around
+        config, host = subset(request, Config), request.host_config or HostConfig()
+        validate.config(config)
+        validate.host_config(host, around.host.cpus)
+        id = secrets.token_hex(32)
+        config = merge_image(config, image.config.run if image else {})
+        warnings: list[str] = []
+        host = self._host_defaults(host, warnings)
+        config = self._names(config, host, id)
+        mounts = (*wanted(config, host), *self._volumes_from(host))
+        networks = self._networks(config, host, request)
+        record = Container(
+            id=id,
+            name=name,
+            created_ns=around.now_ns(),
+            image_id=str(image.id) if image else "",
+            image_manifest=_manifest_json(image) if image else "",
+            chain_id=image.chain_id if image else None,
+            config=config,
+            host=host,
+            networks=networks,
+            mounts=(),
+        )
+        if not any(record.argv):
+            raise InvalidArgument("no command specified")
+        return Plan(record, mounts, tuple(warnings))
+
+    def _host_defaults(self, host: HostConfig, warnings: list[str]) -> HostConfig:
+        around = self._around
+        changes: dict[str, object] = {}
+        if not host.network_mode or host.network_mode == "default":
+            changes["network_mode"] = "bridge"
+        if not host.ipc_mode:
+            changes["ipc_mode"] = "private"
+        if not host.cgroupns_mode:
+            changes["cgroupns_mode"] = "private" if around.host.cgroup_version == 2 and not host.privileged else "host"
+        if not host.shm_size:
+            changes["shm_size"] = DEFAULT_SHM_BYTES
+        if not host.runtime:
+            changes["runtime"] = around.runtime.name
+        if not host.restart_policy.name:
+            changes["restart_policy"] = RestartPolicy(name="no")
+        if host.log_config.config is None or not host.log_config.type:
+            changes["log_config"] = LogConfig(
+                type=host.log_config.type or "json-file", config=host.log_config.config or {}
+            )
+        if host.port_bindings is None:
+            changes["port_bindings"] = {}
+        if host.privileged:
+            changes.update(masked_paths=None, readonly_paths=None)
+        else:
+            if host.masked_paths is None:
+                changes["masked_paths"] = list(MASKED_PATHS)
+            if host.readonly_paths is None:
+                changes["readonly_paths"] = list(READONLY_PATHS)
+        if host.oom_kill_disable is None:
+            changes["oom_kill_disable"] = False
+        if host.memory and not host.memory_swap:
+            changes["memory_swap"] = host.memory * 2
+        if host.blkio_weight and "blkio" not in around.host.controllers:
+            changes["blkio_weight"] = 0
+            warnings.append(
+                "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded."
+            )
+        if host.oom_kill_disable and not host.memory:
+            warnings.append(
+                "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources."
+            )
+        for attribute in ("network_mode", "ipc_mode", "pid_mode"):
+            mode = changes.get(attribute) or getattr(host, attribute)
+            if isinstance(mode, str) and mode.startswith("container:"):
+                changes[attribute] = self._joined(mode, attribute)
+        return replace_struct(host, **changes)
+
+    def _joined(self, mode: str, attribute: str) -> str:
+        """`container:<name>` with the full id; Docker finds a missing one at create, a network's only at start."""
+        wanted_name = mode.removeprefix("container:")
+        try:
+            return f"container:{self.find(wanted_name)}"
+        except NotFound as error:
+            if attribute == "network_mode":
+                return mode
+            raise InvalidArgument(str(error)) from error
+
+    def find(self, text: str) -> str:
+        """The id that a name, id or unique id prefix means. Raises NotFound, InvalidArgument."""
+        around = self._around
+        if text in around.owners:
+            return text
+        bare = text.removeprefix("/")
+        if bare in around.names and around.names[bare] in around.owners:
+            return around.names[bare]
+        found = [id for id in around.owners if id.startswith(text)] if text else []
+        if len(found) > 1:
+            raise InvalidArgument(f"multiple IDs found with provided prefix: {text}")
+        if not found:
+            raise NotFound(f"No such container: {text}")
+        return found[0]
+
+    def _names(self, config: Config, host: HostConfig, id: str) -> Config:
+        mode = host.network_mode
+        hostname = config.hostname
+        if mode.startswith("container:"):
+            if hostname:
+                raise InvalidArgument("conflicting options: hostname and the network mode")
+            other = self._around.owners.get(mode.removeprefix("container:"))
+            hostname = other.record.config.hostname if other else ""
+        elif not hostname:
+            hostname = self._around.host.name if mode == "host" or host.uts_mode == "host" else id[:12]
+        return replace_struct(config, hostname=hostname)
+
+    def _volumes_from(self, host: HostConfig) -> Iterable[Wanted]:
+        for text in host.volumes_from or []:
+            name, _, mode = text.partition(":")
+            if mode not in ("", "ro", "rw", "z", "Z"):
+                raise InvalidArgument(f"invalid mode: {mode}")
+            try:
+                other = self._around.owners[self.find(name)].record
+            except NotFound as error:
+                raise InvalidArgument(str(error)) from error
+            for mount in other.mounts:
+                if mount.kind != "tmpfs":
+                    yield Wanted(
+                        replace(mount, writable=mount.writable and mode != "ro", copy_up=False, anonymous=False),
+                        mount.name or None,
+                    )
+
+    def _networks(self, config: Config, host: HostConfig, request: CreateRequest) -> dict[str, EndpointSettings]:
+        mode = host.network_mode
+        asked = request.networking_config.endpoints_config if request.networking_config else None
+        out = {"bridge" if name == "default" else name: settings or EndpointSettings() for name, settings in (asked or {}).items()}
+        if config.network_disabled or mode.startswith("container:"):
+            return {}
+        if mode in ("host", "none"):
+            if any(name != mode for name in out):
+                raise InvalidArgument(
+                    "conflicting options: cannot attach both user-defined and non-user-defined network-modes"
+                )
+            return {mode: out.get(mode, EndpointSettings())}
+        if (
+            out
+            and mode not in out
+            and mode == "bridge"
+            and (request.host_config is None or request.host_config.network_mode in ("", "default"))
+        ):
+            out["bridge"] = EndpointSettings()
+        elif mode not in out:
+            out = {mode: EndpointSettings(), **out}
+        if config.mac_address and not out[mode].mac_address:
+            out[mode] = replace_struct(out[mode], mac_address=config.mac_address)
+        return {mode: out[mode], **out}
+
+    # -- effects ------------------------------------------------------------------------------------------------------
+
+    def reserve(self, name: str) -> str:
+        """Take a name (or make one up) before anything else is made. Raises InvalidArgument, Conflict."""
+        names = self._around.names
+        if not name:
+            name = generate_name(names)
+        else:
+            name = validate.name(name)
+        if name in names:
+            raise Conflict(
+                f'Conflict. The container name "/{name}" is already in use by container "{names[name]}". '
+                "You have to remove (or rename) that container to be able to reuse that name."
+            )
+        names[name] = ""
+        return name
+
+    def realise(self, plan: Plan, undo: AsyncExitStack) -> Container:
+        """Volumes, snapshot, directory, row; each with its undo. Blocks a few milliseconds, one sync among them."""
+        around, record = self._around, plan.record
+        mounts = []
+        for item in plan.mounts:
+            mounts.append(self._realise_mount(item, record, undo))
+        record = replace(record, mounts=tuple(mounts))
+        around.snapshots.prepare(record.id, record.chain_id)
+        undo.callback(around.snapshots.remove, record.id)
+        os.makedirs(around.directory(record.id), mode=0o710)
+        undo.callback(os.rmdir, around.directory(record.id))
+        around.db.write(
+            "INSERT INTO container (id, name, record) VALUES (?, ?, ?)",
+            record.id,
+            record.name,
+            to_json(record),
+            durable=True,
+        )
+        return record
+
+    def _realise_mount(self, item: Wanted, record: Container, undo: AsyncExitStack) -> MountPoint:
+        point, around = item.point, self._around
+        if point.kind == "bind":
+            if not os.path.lexists(point.source):
+                if not item.make_source:
+                    raise InvalidArgument(
+                        f'invalid mount config for type "bind": bind source path does not exist: {point.source}'
+                    )
+                os.makedirs(point.source)
+            return point
+        if point.kind == "image":
+            image = around.images.resolve(item.image)
+            mounted = around.snapshots.view(image.chain_id)
+            return replace(point, source=mounted[0].source)
+        if item.volume is None or point.kind == "tmpfs":
+            return point
+        fresh = not item.volume or not around.volumes.has(item.volume)
+        volume = around.volumes.create(
+            item.volume or None, driver=item.driver, options=dict(item.driver_options), labels=dict(item.labels) or None
+        )
+        if fresh:
+            undo.push_async_callback(around.volumes.remove, volume.name)
+        source = around.volumes.mountpoint(volume.name)
+        if point.subpath:
+            source = os.path.join(source, point.subpath)
+            if not os.path.isdir(source):
+                raise InvalidArgument(f"cannot access path {source}: no such file or directory")
+        return replace(point, name=volume.name, source=source, driver=point.driver or "local")
+
+
+def merge_image(config: Config, run: Json) -> Config:
+    """The container's config over the image's (OCI image config `config` object in Docker's field names)."""
+    base = from_builtins({k: v for k, v in run.items() if v is not None and k in _INHERITED}, Config)
+    env = list(config.env or [])
+    given = {entry.partition("=")[0] for entry in env}
+    env += [entry for entry in base.env or [] if entry.partition("=")[0] not in given]
+    if not any(entry.startswith("PATH=") for entry in env):
+        env.append(_PATH)
+    entrypoint, command = config.entrypoint, config.cmd
+    if entrypoint is None or entrypoint == []:
+        if entrypoint is None and not command:
+            command = base.cmd
+        entrypoint = base.entrypoint if entrypoint is None else None
+    if entrypoint == [""]:
+        entrypoint = None
+    health = config.healthcheck
+    if health is None or not health.test:
+        inherited = base.healthcheck
+        if inherited is not None:
+            health = (
+                replace_struct(inherited, **{k: v for k, v in _durations(health).items() if v}) if health else inherited
+            )
+    return replace_struct(
+        config,
+        env=env,
+        entrypoint=entrypoint,
+        cmd=command,
+        user=config.user or base.user,
+        working_dir=config.working_dir or base.working_dir,
+        labels={**(base.labels or {}), **(config.labels or {})},
+        exposed_ports={**(base.exposed_ports or {}), **(config.exposed_ports or {})} or config.exposed_ports,
+        volumes={**(base.volumes or {}), **(config.volumes or {})} or config.volumes,
+        stop_signal=config.stop_signal or base.stop_signal,
+        healthcheck=health,
+        shell=config.shell or base.shell,
+        on_build=config.on_build,
+    )
+
+
+_INHERITED = {
+    "Env",
+    "Cmd",
+    "Entrypoint",
+    "User",
+    "WorkingDir",
+    "Labels",
+    "ExposedPorts",
+    "Volumes",
+    "StopSignal",
+    "Healthcheck",
+    "Shell",
+}
+
+
+def _durations(health: Healthcheck | None) -> dict[str, int]:
+    if health is None:
+        return {}
+    return {
+        "interval": health.interval,
+        "timeout": health.timeout,
+        "start_period": health.start_period,
+        "start_interval": health.start_interval,
+        "retries": health.retries,
+    }
+
+
+def _manifest_json(image: Image) -> str:
+    descriptor = image.manifest.descriptor.to_json()
+    descriptor["platform"] = platform_json(image.config.platform)
+    return dump_json(descriptor).decode()

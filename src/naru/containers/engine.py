@@ -1,0 +1,87 @@
+"""The services of the engine as one value, for those who serve them: nothing here decides, and nothing below knows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from naru.containers.commits import Commits
+from naru.containers.execs import Execs
+from naru.containers.files import Files
+from naru.containers.networking import Networking
+from naru.containers.owner import Owner
+from naru.containers.processes import Processes
+from naru.containers.records import Container
+from naru.containers.service import Containers
+from naru.containers.surroundings import Surroundings
+from naru.errors import NaruError
+from naru.events import Bus
+from naru.images.service import Images
+from naru.images.values import Image
+from naru.linux.host import Host
+from naru.networks.service import Networks
+from naru.remote.client import RegistryClient
+from naru.volumes.service import Volumes
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    around: Surroundings
+    containers: Containers
+    execs: Execs
+    processes: Processes
+    files: Files
+    commits: Commits
+    images: Images
+    networks: Networks
+    volumes: Volumes
+    registry: RegistryClient
+    bus: Bus
+
+    @property
+    def host(self) -> Host:
+        return self.around.host
+
+    @property
+    def networking(self) -> Networking:
+        return self.around.networking
+
+    def has(self, owner: Owner) -> bool:
+        return owner.record.id in self.around.owners
+
+    def directory(self, id: str) -> str:
+        return self.around.directory(id)
+
+    def log_path(self, record: Container) -> str | None:
+        return self.around.log_path(record)
+
+    def sizes(self, record: Container) -> tuple[int, int]:
+        """(own bytes, bytes with the image); walks the container's files."""
+        return self.files.sizes(record)
+
+    def health_of(self, record: Container) -> str:
+        """none, starting, healthy or unhealthy."""
+        health = self.around.owners[record.id].health if record.id in self.around.owners else None
+        return health.status if health is not None else "none"
+
+    def health_json(self, record: Container) -> dict[str, Any] | None:
+        health = self.around.owners[record.id].health if record.id in self.around.owners else None
+        return health.as_json() if health is not None else None
+
+    def shown_image(self, record: Container) -> str:
+        """The image as lists show it: the name it was made from while that still means the same, else the id."""
+        try:
+            same = str(self.images.resolve(record.config.image).id) == record.image_id
+        except NaruError:
+            same = False
+        return record.config.image if same or not record.image_id else record.image_id
+
+    def total_image_bytes(self) -> int:
+        """What all images take on disk, shared layers counted once."""
+        return sum(sum(self.images.size_bytes(image)) for image in self.images.list())
+
+    def users_of(self, image: Image) -> list[str]:
+        return [owner.record.id for owner in self.around.owners.values() if owner.record.image_id == str(image.id)]
+
+    def count_users(self, image: Image) -> int:
+        return len(self.users_of(image))

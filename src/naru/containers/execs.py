@@ -1,0 +1,281 @@
+"""Execs: more processes in a running container.
+
+An exec is the runtime's own child of ours (`crun exec`), with pipes or a terminal between the process and us: no monitor,
+one spawn. It ends with the container, and when the client that started it attached goes away, its stdin and outputs are
+closed; its exit code is known before its stream ends.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from naru.containers import monitor
+from naru.containers.launch import find_user
+from naru.containers.messages import exec_failure
+from naru.containers.owner import Owner
+from naru.containers.records import Status
+from naru.containers.runtimespec import environment, process
+from naru.containers.streams import PipeStdio
+from naru.containers.surroundings import Surroundings
+from naru.containers.users import User
+from naru.errors import Conflict, Internal, InvalidArgument, NotFound
+from naru.linux.files import Root
+from naru.linux.inotify import IN_CREATE, Watch
+from naru.linux.process import DEVNULL, Child
+from naru.wire.container import ExecRequest
+
+
+@dataclass(frozen=True, slots=True)
+class ExecState:
+    running: bool = False
+    exit_code: int | None = None
+    pid: int = 0
+    started: bool = False
+
+
+class Exec:
+    """One exec; `state` is replaced whole."""
+
+    def __init__(self, owner: Owner, request: ExecRequest, user: User) -> None:
+        self.id = secrets.token_hex(32)
+        self.owner = owner
+        self.request = request
+        self.user = user
+        self.state = ExecState()
+        self.ended = asyncio.Event()
+        self.failure = ""  # why it could not be started, in Docker's words
+        self.terminal = -1  # the terminal's master while it runs
+        self.folder = ""  # of its spec, log and pid file, while it runs
+        self.size: tuple[int, int] | None = request.console_size
+
+
+class Execs:
+    def __init__(self, around: Surroundings, group: asyncio.TaskGroup) -> None:
+        self._around = around
+        self._group = group
+        self._all: dict[str, Exec] = {}
+
+    def find(self, id: str) -> Exec:
+        found = self._all.get(id)
+        if found is None or found.owner.record.id not in self._around.owners:
+            self._all.pop(id, None)
+            raise NotFound(f"No such exec instance: {id}")
+        return found
+
+    def of(self, container_id: str) -> list[str]:
+        """Ids of a container's execs that have not ended."""
+        return [e.id for e in self._all.values() if e.owner.record.id == container_id and not e.ended.is_set()]
+
+    async def create(self, owner: Owner, request: ExecRequest) -> Exec:
+        """Raises Conflict unless the container runs, InvalidArgument for an unknown user or no command."""
+        record = owner.record
+        if not request.cmd:
+            raise InvalidArgument("No exec command specified")
+        self._check_running(owner)
+        user = await asyncio.to_thread(self._find_user, owner, request.user or record.config.user)
+        made = Exec(owner, request, user)
+        self._all[made.id] = made
+        self._forget_ended()
+        owner.announce(f"exec_create: {' '.join(request.cmd)}", execID=made.id)
+        return made
+
+    @staticmethod
+    def _check_running(owner: Owner) -> None:
+        status, id = owner.record.state.status, owner.record.id
+        if status is Status.PAUSED:
+            raise Conflict(f"container {id} is paused, unpause the container before exec")
+        if status is Status.RESTARTING:
+            raise Conflict(f"container {id} is restarting, wait until the container is running")
+        if status is not Status.RUNNING:
+            raise Conflict(f"container {id} is not running")
+
+    def _find_user(self, owner: Owner, spec: str) -> User:
+        with Root.at(f"/proc/{owner.record.state.pid}/root") as root:
+            return find_user(root, spec, owner.record.host.group_add or [])
+
+    def _forget_ended(self) -> None:
+        """Ended execs are kept for a while, so that their exit code can be asked for, but not for ever."""
+        ended = [e for e in self._all.values() if e.ended.is_set()]
+        for old in ended[:-256]:
+            del self._all[old.id]
+
+    # -- start ----------------------------------------------------------------------------------------------------------
+
+    async def start(self, item: Exec, *, tty: bool, size: tuple[int, int] | None = None) -> PipeStdio:
+        """Its streams; the process runs (or `failure` says why not) when this returns. Raises Conflict."""
+        if item.state.started:
+            what = "is already running" if item.state.running else "has already run"
+            raise Conflict(f"exec command {item.id} {what}")
+        self._check_running(item.owner)
+        item.state = replace(item.state, started=True, running=True)
+        item.size = size or item.size
+        item.owner.announce(f"exec_start: {' '.join(item.request.cmd or [])}", execID=item.id)
+        folder = tempfile.mkdtemp(prefix="exec-", dir=self._around.runtime.root)
+        try:
+            stdio = await (self._spawn_terminal if item.request.tty else self._spawn_pipes)(item, folder)
+        except BaseException:
+            shutil.rmtree(folder)
+            self._finish(item, 126)
+            raise
+        return stdio
+
+    def _process_spec(self, item: Exec) -> dict[str, Any]:
+        record, request = item.owner.record, item.request
+        env = [e for e in environment(record) if not e.startswith("TERM=")]
+        if request.tty:
+            env.append("TERM=xterm")
+        given = {e.partition("=")[0]: e for e in request.env or []}
+        env = [given.pop(e.partition("=")[0], e) for e in env] + list(given.values())
+        spec = process(
+            record, item.user, argv=request.cmd or [], env=[e for e in env if "=" in e],
+            cwd=request.working_dir or record.config.working_dir, tty=request.tty,
+            privileged=request.privileged or record.host.privileged,
+        )  # fmt: skip
+        spec.pop("oomScoreAdj")
+        return spec
+
+    async def _spawn_pipes(self, item: Exec, folder: str) -> PipeStdio:
+        request = item.request
+        pipes: list[int] = []
+        child_fds = {0: DEVNULL, 1: DEVNULL, 2: DEVNULL}
+        ours = {0: -1, 1: -1, 2: -1}
+        wanted = {0: request.attach_stdin, 1: request.attach_stdout, 2: request.attach_stderr}
+        for number, on in wanted.items():
+            if on:
+                read, write = os.pipe()
+                child_fds[number], ours[number] = (read, write) if number == 0 else (write, read)
+                pipes.append(child_fds[number])
+        try:
+            await self._spawn(item, folder, child_fds, [])
+        except BaseException:
+            for fd in ours.values():
+                if fd >= 0:
+                    os.close(fd)
+            raise
+        finally:
+            for fd in pipes:
+                os.close(fd)
+        return PipeStdio(ours[0], {stream: ours[stream] for stream in (1, 2) if ours[stream] >= 0})
+
+    async def _spawn_terminal(self, item: Exec, folder: str) -> PipeStdio:
+        """The runtime makes the terminal in the container and sends us its master over a socket."""
+        listener = socket.socket(socket.AF_UNIX)
+        try:
+            listener.bind(f"{folder}/console")
+            listener.listen(1)
+            listener.setblocking(False)
+            await self._spawn(item, folder, {}, ["--console-socket", f"{folder}/console"])
+            master = await self._receive_terminal(item, listener)
+        finally:
+            listener.close()
+        if master < 0:
+            return PipeStdio(-1, {})
+        item.terminal = master
+        if item.size and any(item.size):
+            self._set_size(item, *item.size)
+        return PipeStdio(os.dup(master), {1: os.dup(master)})
+
+    async def _receive_terminal(self, item: Exec, listener: socket.socket) -> int:
+        """The master's descriptor, or -1 if the runtime ended without sending one."""
+        loop = asyncio.get_running_loop()
+        accept = self._group.create_task(loop.sock_accept(listener))
+        ended = self._group.create_task(item.ended.wait())
+        await asyncio.wait((accept, ended), return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
+        if not accept.done():
+            accept.cancel()
+            return -1
+        connection, _ = accept.result()
+        try:
+            connection.setblocking(True)
+            _, ancillary, _, _ = connection.recvmsg(4096, socket.CMSG_SPACE(4))
+        finally:
+            connection.close()
+        for level, kind, data in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                fd = array.array("i", data[:4])[0]
+                os.set_inheritable(fd, False)
+                return fd
+        raise Internal(f"exec {item.id}: the runtime sent no terminal")
+
+    async def _spawn(self, item: Exec, folder: str, fds: dict[int, int], options: list[str]) -> None:
+        record = item.owner.record
+        spec_path, log_path, pid_path = f"{folder}/process.json", f"{folder}/log", f"{folder}/pid"
+        with open(spec_path, "w") as file:
+            json.dump(self._process_spec(item), file)
+        words = ["exec", "--process", spec_path, "--pid-file", pid_path, *options, record.id]
+        with Watch(folder, IN_CREATE) as watch:
+            child = Child(await self._around.runtime.spawn(words, fds=fds, log=log_path))
+            self._group.create_task(self._follow(item, child, folder))
+            if not options:
+                await self._wait_started(item, pid_path, watch)
+
+    async def _wait_started(self, item: Exec, pid_path: str, watch: Watch) -> None:
+        """Until the process runs (the runtime writes its pid then) or it is known that it never will: what is in its pipes
+        before is the runtime's complaint, which is told in Docker's words instead."""
+        ended = self._group.create_task(item.ended.wait())
+        while not item.ended.is_set() and not os.path.exists(pid_path):
+            change = self._group.create_task(watch.wait_change())
+            await asyncio.wait((change, ended), return_when=asyncio.FIRST_COMPLETED)
+            change.cancel()
+        ended.cancel()
+
+    async def _follow(self, item: Exec, child: Child, folder: str) -> None:
+        """Until the exec's end: the exit code, or why the process never ran."""
+        item.state = replace(item.state, pid=child.pid)
+        item.folder = folder
+        code = await child.wait_exit()
+        if not os.path.exists(f"{folder}/pid"):
+            request = item.request
+            message = self._around.runtime.last_error(f"{folder}/log")
+            cwd = request.working_dir or item.owner.record.config.working_dir
+            item.failure, code = exec_failure(message, request.cmd or [], cwd)
+        await asyncio.to_thread(shutil.rmtree, folder)
+        self._finish(item, code)
+
+    def _finish(self, item: Exec, code: int) -> None:
+        item.state = replace(item.state, running=False, exit_code=code)
+        if item.terminal >= 0:
+            os.close(item.terminal)
+            item.terminal = -1
+        item.ended.set()
+        item.owner.announce("exec_die", execID=item.id, exitCode=str(code))
+
+    # -- while it runs --------------------------------------------------------------------------------------------------
+
+    def resize(self, item: Exec, height: int, width: int) -> None:
+        item.size = (height, width)
+        if item.terminal >= 0:
+            self._set_size(item, height, width)
+        elif not item.state.started:
+            raise Internal("timeout waiting for exec session ready")
+
+    @staticmethod
+    def _set_size(item: Exec, height: int, width: int) -> None:
+        monitor.set_terminal_size(item.terminal, height, width)
+
+    @staticmethod
+    def pid(item: Exec) -> int:
+        """The host's pid of its process; 0 before it runs."""
+        try:
+            with open(f"{item.folder}/pid") as file:
+                return int(file.read())
+        except (FileNotFoundError, ValueError):
+            return item.state.pid
+
+    def kill(self, item: Exec) -> None:
+        """End an exec whose client has gone for good."""
+        if item.state.running and item.state.pid:
+            with suppress(ProcessLookupError):
+                os.kill(item.state.pid, signal.SIGTERM)

@@ -1,0 +1,250 @@
+"""A container's files from outside: cp, export, diff, size. Running or not, nothing in it can lead us astray.
+
+Every path is resolved by the kernel beneath the container's root (`Root`): that of its first process while it runs, else
+its mounts put together in a private namespace, volumes included. Archives are unpacked in a confined child.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import posixpath
+import stat
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from naru.containers.launch import find_user
+from naru.containers.owner import Owner
+from naru.containers.records import Container
+from naru.containers.surroundings import Surroundings
+from naru.errors import Internal, InvalidArgument, NotFound
+from naru.images.feed import through_pipe
+from naru.linux.files import Root
+from naru.linux.mounts import open_detached
+from naru.linux.process import wait_readable
+from naru.snapshots.apply import extract_into
+from naru.snapshots.diff import tar_tree
+from naru.snapshots.walk import open_dir, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PIPE_READ = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class PathStat:
+    """What `HEAD …/archive` says; `mode` is the unix mode."""
+
+    name: str
+    size: int
+    mode: int
+    mtime_ns: int
+    link_target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    kind: int  # 0 modified, 1 added, 2 deleted
+    path: str
+
+
+class Files:
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+
+    @contextmanager
+    def root(self, record: Container) -> Iterator[Root]:
+        """The container's root; closed at the end. Blocks up to a millisecond."""
+        with Root(self._open_root(record)) as root:
+            yield root
+
+    def _open_root(self, record: Container) -> int:
+        if record.state.status.is_live:
+            return os.open(f"/proc/{record.state.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        mounts = self._around.snapshots.mounts(record.id)
+        with Root(open_detached(mounts, self._around.directory(record.id))) as bare:
+            binds = [(m.source, m.destination) for m in record.mounts if m.source and _exists(bare, m.destination)]
+        return open_detached(mounts, self._around.directory(record.id), binds)
+
+    # -- archive ----------------------------------------------------------------------------------------------------
+
+    def stat(self, owner: Owner, path: str) -> PathStat:
+        with self.root(owner.record) as root:
+            return self._stat(root, owner.record, path)
+
+    def _stat(self, root: Root, record: Container, path: str) -> PathStat:
+        follow = path.endswith("/") or path.endswith("/.")
+        absolute = "/" + path.lstrip("/")
+        try:
+            found = root.stat(absolute, follow=follow)
+            target = ""
+            if stat.S_ISLNK(found.st_mode):
+                with root.parent(absolute) as (folder, name):
+                    target = os.readlink(name, dir_fd=folder)
+                target = (
+                    target
+                    if target.startswith("/")
+                    else posixpath.normpath(posixpath.join(posixpath.dirname(absolute), target))
+                )
+        except OSError as error:
+            raise _missing(record, path) from error
+        clean = posixpath.normpath(absolute)
+        return PathStat(posixpath.basename(clean) or "/", found.st_size, found.st_mode, found.st_mtime_ns, target)
+
+    async def read_archive(self, owner: Owner, path: str) -> tuple[PathStat, AsyncIterator[bytes]]:
+        """What is at path, and its tar, whose first name is the path's last component."""
+        root = Root(await asyncio.to_thread(self._open_root, owner.record))
+        try:
+            found = self._stat(root, owner.record, path)
+        except BaseException:
+            root.close()
+            raise
+        absolute = "/" + path.lstrip("/")
+        content_only = path.endswith("/.")
+        # a trailing slash means: through the link
+        real = f"{absolute}." if path.endswith("/") else absolute
+        name = "." if content_only and found.name != "/" else found.name
+
+        def work(out: Callable[[bytes], object]) -> None:
+            with root:
+                tar_tree(root, real, out, name="" if name == "/" else name)
+
+        return found, stream_of(work)
+
+    async def write_archive(
+        self, owner: Owner, path: str, body: AsyncIterator[bytes], *, keep_kind: bool, copy_owner: bool
+    ) -> None:
+        """Unpack a tar into the directory at path. Raises NotFound, InvalidArgument, Forbidden."""
+        record = owner.record
+        absolute = "/" + path.lstrip("/")
+        with Root(await asyncio.to_thread(self._open_root, record)) as root:
+            try:
+                found = root.stat(absolute)
+            except OSError as error:
+                raise _missing(record, path) from error
+            if not stat.S_ISDIR(found.st_mode):
+                raise InvalidArgument("extraction point is not a directory")
+            self._check_writable(record, absolute)
+            owner_ids = self._owner_of(root, record) if copy_owner else None
+
+            async def consume(fd: int) -> None:
+                await extract_into(root.fd, absolute, fd, no_overwrite_dir_non_dir=keep_kind, owner=owner_ids)
+
+            await through_pipe(body, consume)
+        owner.announce("extract-to-dir")
+
+    def _owner_of(self, root: Root, record: Container) -> tuple[int, int]:
+        user = find_user(root, record.config.user, ())
+        return user.uid, user.gid
+
+    @staticmethod
+    def _check_writable(record: Container, path: str) -> None:
+        inside = [m for m in record.mounts if path == m.destination or path.startswith(m.destination.rstrip("/") + "/")]
+        if inside:
+            nearest = max(inside, key=lambda mount: len(mount.destination))
+            if not nearest.writable:
+                raise InvalidArgument("mounted volume is marked read-only")
+        elif record.host.readonly_rootfs:
+            raise InvalidArgument("container rootfs is marked read-only")
+
+    # -- export, diff, size -------------------------------------------------------------------------------------------
+
+    async def export(self, owner: Owner) -> AsyncIterator[bytes]:
+        """The root file system as a tar, without what is mounted in it."""
+        record = owner.record
+        mounts = self._around.snapshots.mounts(record.id)
+        root = Root(await asyncio.to_thread(open_detached, mounts, self._around.directory(record.id)))
+
+        def work(out: Callable[[bytes], object]) -> None:
+            with root:
+                tar_tree(root, "/", out)
+
+        owner.announce("export")
+        return stream_of(work)
+
+    def changes(self, owner: Owner) -> list[Change]:
+        """What the container has changed in its image, sorted by path."""
+        snapshots, id = self._around.snapshots, owner.record.id
+        below = snapshots.view(owner.record.chain_id)
+        scratch = self._around.directory(id)
+        out: dict[str, int] = {}
+        with Root(open_detached(below, scratch)) as image:
+            top = open_dir(snapshots.upper(id))
+            try:
+                for found in walk(top):
+                    path = "/" + found.path
+                    whiteout = stat.S_ISCHR(found.stat.st_mode) and found.stat.st_rdev == 0
+                    out[path] = 2 if whiteout else 0 if _exists(image, path, follow=False) else 1
+            finally:
+                os.close(top)
+        return [Change(kind, path) for path, kind in sorted(out.items(), key=lambda item: item[0])]
+
+    def sizes(self, record: Container) -> tuple[int, int]:
+        """(bytes of its own, bytes with its image)."""
+        own = self._around.snapshots.usage_bytes(record.id)
+        below = 0
+        chain = record.chain_id
+        parents = self._around.snapshots.chains()
+        while chain is not None and chain in parents:
+            below += self._around.snapshots.usage_bytes(str(chain))
+            chain = parents[chain]
+        return own, own + below
+
+
+def _missing(record: Container, path: str) -> NotFound:
+    return NotFound(f"Could not find the file {path} in container {record.id}")
+
+
+def _exists(root: Root, path: str, *, follow: bool = True) -> bool:
+    try:
+        root.stat(path, follow=follow)
+    except OSError:
+        return False
+    return True
+
+
+def stream_of(work: Callable[[Callable[[bytes], object]], None]) -> AsyncIterator[bytes]:
+    """What work writes, run in a thread of its own at the pace of whoever reads. An error of work is raised to the reader."""
+    return _stream(work)
+
+
+async def _stream(work: Callable[[Callable[[bytes], object]], None]) -> AsyncIterator[bytes]:
+    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    failure: list[BaseException] = []
+
+    def write(data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(write_end, view) :]
+
+    def body() -> None:
+        try:
+            work(write)
+        except BrokenPipeError:
+            pass  # the reader has gone
+        except BaseException as error:
+            failure.append(error)
+        finally:
+            os.close(write_end)
+
+    thread = threading.Thread(target=body, name="naru-tar")
+    thread.start()
+    os.set_blocking(read_end, False)
+    try:
+        while True:
+            await wait_readable(read_end)
+            with suppress(BlockingIOError):
+                data = os.read(read_end, _PIPE_READ)
+                if not data:
+                    break
+                yield data
+    finally:
+        os.close(read_end)
+        await asyncio.to_thread(thread.join)
+    if failure:
+        error = failure[0]
+        raise Internal(str(error)) if isinstance(error, OSError) else error

@@ -1,0 +1,180 @@
+"""What happens in the private mount namespace between a decision to start and the monitor's birth.
+
+`prepare` runs in a thread of its own (linux.mounts): it mounts the root file system, fills new volumes from the image,
+finds the user in the container's own files, and returns the runtime spec as JSON. All access to the container's files
+goes through `Root`; nothing of theirs is executed or trusted.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from naru.containers.records import Container, MountPoint
+from naru.containers.runtimespec import Launch, Spec, build
+from naru.containers.users import FILE_LIMIT_BYTES, User, resolve
+from naru.errors import Internal, InvalidArgument
+from naru.linux.files import Root
+from naru.linux.mounts import Mount, apply_all
+from naru.oci.image import dump_json
+
+
+def prepare(container: Container, launch: Launch, mounts: Sequence[Mount]) -> bytes:
+    """config.json. Raises InvalidArgument for what the image or the request got wrong, OSError for the rest."""
+    apply_all(mounts, launch.rootfs)
+    with Root.at(launch.rootfs) as root:
+        for mount in container.mounts:
+            if mount.copy_up:
+                copy_up(root, mount)
+        user = find_user(root, container.config.user, container.host.group_add or [])
+        make_working_dir(root, container.config.working_dir, user)
+    return dump_json(build(container, replace(launch, user=user)))
+
+
+def find_user(root: Root, spec: str, groups: Sequence[str]) -> User:
+    return resolve(spec, groups, _text(root, "/etc/passwd"), _text(root, "/etc/group"))
+
+
+def _text(root: Root, path: str) -> str:
+    """A file of the image, or "" for one that is missing or is no file; one over the limit is an error."""
+    try:
+        data = root.read(path, FILE_LIMIT_BYTES + 1)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.ELOOP, errno.EACCES, errno.ENXIO):
+            return ""
+        raise
+    if len(data) > FILE_LIMIT_BYTES:
+        raise InvalidArgument(f"{path} of the image is larger than {FILE_LIMIT_BYTES} bytes")
+    return data.decode("utf-8", "replace")
+
+
+def make_working_dir(root: Root, path: str, user: User) -> None:
+    """Docker makes a missing working directory, owned by root."""
+    if path in ("", "/"):
+        return
+    try:
+        root.make_dirs(path)
+        if not stat.S_ISDIR(root.stat(path).st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, "not a directory", path)
+    except (NotADirectoryError, FileExistsError) as error:
+        raise Internal(f"Cannot mkdir: {path} is not a directory") from error
+
+
+def copy_up(root: Root, mount: MountPoint) -> None:
+    """Fill an empty volume with what the image has at its destination, owner and mode of the directory included."""
+    target = os.open(mount.source, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if os.listdir(target):
+            return
+        try:
+            source = root.open(mount.destination, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                return
+            raise
+        try:
+            copy_directory(source, target)
+        finally:
+            os.close(source)
+    finally:
+        os.close(target)
+
+
+def copy_directory(source: int, target: int) -> None:
+    """Copy the content and attributes of one open directory into another; links and devices stay what they are."""
+    links: dict[tuple[int, int], str] = {}
+    _copy_level(source, target, "", links, target)
+    _copy_attributes(source, target)
+
+
+def _copy_level(source: int, target: int, prefix: str, links: dict[tuple[int, int], str], top: int) -> None:
+    for name in os.listdir(source):
+        info = os.stat(name, dir_fd=source, follow_symlinks=False)
+        kind, key = stat.S_IFMT(info.st_mode), (info.st_dev, info.st_ino)
+        if kind != stat.S_IFDIR and info.st_nlink > 1 and key in links:
+            os.link(links[key], name, src_dir_fd=top, dst_dir_fd=target, follow_symlinks=False)
+            continue
+        if kind == stat.S_IFDIR:
+            os.mkdir(name, 0o700, dir_fd=target)
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            inner_source, inner_target = os.open(name, flags, dir_fd=source), os.open(name, flags, dir_fd=target)
+            try:
+                _copy_level(inner_source, inner_target, f"{prefix}{name}/", links, top)
+                _copy_attributes(inner_source, inner_target)
+            finally:
+                os.close(inner_source)
+                os.close(inner_target)
+            continue
+        links[key] = prefix + name
+        _copy_file(source, target, name, info)
+
+
+def _copy_file(source: int, target: int, name: str, info: os.stat_result) -> None:
+    kind = stat.S_IFMT(info.st_mode)
+    if kind == stat.S_IFLNK:
+        os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
+        os.chown(name, info.st_uid, info.st_gid, dir_fd=target, follow_symlinks=False)
+    elif kind == stat.S_IFREG:
+        reader = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
+        writer = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=target)
+        try:
+            while os.copy_file_range(reader, writer, 1 << 24):
+                pass
+            _copy_attributes(reader, writer)
+        finally:
+            os.close(reader)
+            os.close(writer)
+    elif kind != stat.S_IFSOCK:
+        os.mknod(name, info.st_mode, info.st_rdev, dir_fd=target)
+        os.chown(name, info.st_uid, info.st_gid, dir_fd=target, follow_symlinks=False)
+
+
+def _copy_attributes(source: int, target: int) -> None:
+    info = os.fstat(source)
+    os.fchown(target, info.st_uid, info.st_gid)
+    os.fchmod(target, stat.S_IMODE(info.st_mode))
+    for name in os.listxattr(source):
+        if not name.startswith("trusted.overlay."):
+            with suppress(PermissionError):
+                os.setxattr(target, name, os.getxattr(source, name))
+    os.utime(target, ns=(info.st_atime_ns, info.st_mtime_ns))
+
+
+def host_devices(requests: Sequence[tuple[str, str, str]]) -> tuple[Spec, ...]:
+    """`linux.devices` entries of (path on host, path in container, access), looked up on the host; a folder means all in it.
+
+    Raises InvalidArgument in Docker's words.
+    """
+    found: list[Spec] = []
+    for on_host, inside, access in requests:
+        paths = [(on_host, inside or on_host)]
+        if os.path.isdir(on_host):
+            base = os.path.realpath(on_host)
+            walk = [os.path.join(folder, name) for folder, _, names in os.walk(base) for name in names]
+            paths = [(path, (inside or on_host) + path.removeprefix(base)) for path in walk]
+        for path, destination in paths:
+            try:
+                info = os.stat(path)
+            except OSError as error:
+                reason = (error.strerror or "").lower()
+                raise InvalidArgument(
+                    f'error gathering device information while adding custom device "{path}": {reason}'
+                ) from error
+            kind = "c" if stat.S_ISCHR(info.st_mode) else "b" if stat.S_ISBLK(info.st_mode) else ""
+            if not kind:
+                if len(paths) > 1:
+                    continue
+                raise InvalidArgument(
+                    f'error gathering device information while adding custom device "{path}": not a device node'
+                )
+            found.append(
+                {
+                    "path": destination, "type": kind, "major": os.major(info.st_rdev), "minor": os.minor(info.st_rdev),
+                    "fileMode": stat.S_IMODE(info.st_mode), "uid": info.st_uid, "gid": info.st_gid, "access": access or "rwm",
+                }
+            )  # fmt: skip
+    return tuple(found)

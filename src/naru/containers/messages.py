@@ -1,0 +1,62 @@
+"""The runtime's complaints in the words that Docker's clients match on, with the exit code that goes with each.
+
+Pure. `docker run` decides its own exit code (125, 126, 127) by the text of a start error: "executable file not found",
+"no such file or directory", "permission denied", "is a directory". crun and runc each say these things differently.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from naru.errors import Internal, InvalidArgument, NaruError
+
+_START = (
+    "failed to create task for container: failed to create shim task: OCI runtime create failed: {runtime} create failed: "
+    "unable to start container process: error during container init: "
+)
+_EXEC = "OCI runtime exec failed: exec failed: unable to start container process: "
+
+_NOT_IN_PATH = re.compile(r"executable file .*not found in \$PATH")
+_NO_FILE = re.compile(
+    r"(?:open executable|exec|stat|cannot find|open).*no such file or directory|`[^`]+`: no such file", re.I
+)
+_DENIED = re.compile(r"permission denied", re.I)
+_DIRECTORY = re.compile(r"is a directory", re.I)
+_CWD = re.compile(r"chdir|cwd", re.I)
+
+
+def reason(message: str, argv: Sequence[str], cwd: str = "/") -> tuple[str, int] | None:
+    """(Docker's words, exit code) for the failures that are the image's or the user's; None for any other."""
+    program = argv[0] if argv else ""
+    if _CWD.search(message) and re.search(r"no such file", message, re.I):
+        return f'chdir to cwd ("{cwd}") set in config.json failed: no such file or directory', 127
+    if _NOT_IN_PATH.search(message):
+        if "/" in program:
+            return f'exec: "{program}": stat {program}: no such file or directory', 127
+        return f'exec: "{program}": executable file not found in $PATH', 127
+    if _DIRECTORY.search(message):
+        return f'exec: "{program}": is a directory: permission denied', 126
+    if (
+        (_DENIED.search(message)
+        and program
+        and program in message)
+        or re.search(r"exec.*permission denied", message, re.I)
+    ):
+        return f'exec: "{program}": permission denied', 126
+    if _NO_FILE.search(message):
+        return f'exec: "{program}": stat {program}: no such file or directory', 127
+    return None
+
+
+def start_failure(message: str, argv: Sequence[str], runtime: str) -> tuple[NaruError, int]:
+    known = reason(message, argv)
+    prefix = _START.format(runtime=runtime)
+    if known is None:
+        return Internal(prefix + message), 128
+    return InvalidArgument(prefix + known[0]), known[1]
+
+
+def exec_failure(message: str, argv: Sequence[str], cwd: str) -> tuple[str, int]:
+    known = reason(message, argv, cwd)
+    return (_EXEC + known[0], known[1]) if known is not None else (_EXEC + message, 126)

@@ -1,0 +1,326 @@
+"""conmon and the OCI runtime: how a container's processes are started, watched and found again.
+
+One conmon (a small C process) per running container holds its stdio, writes its log and its exit code, and goes on when
+the daemon dies. It is started in a private mount namespace in which the root file system has been mounted, so the
+mounts end with it. Everything of a run lives in one directory, `<exec-root>/containers/<id>`, the OCI bundle:
+
+    config.json   the runtime spec          rootfs/   where the root file system is mounted
+    pid           pid of the first process  attach    conmon's socket of attached streams
+    exit          exit code, at the end     oom       exists if the kernel ran out of memory for it
+    ctl, winsz    conmon's fifos: terminal size
+
+Launching is two steps, so that streams can be attached in between: `create` (conmon, runtime create: the first process
+waits) and `start` (runtime start: it runs). Nothing here decides; `owner` does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import signal
+import struct
+import termios
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from naru.errors import Internal
+from naru.linux import process
+from naru.linux.files import remove_tree
+from naru.linux.host import UNIFIED, Host
+from naru.linux.mounts import run_in_private_namespace
+from naru.linux.syscalls import umount
+
+_ENV = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "TZ": "UTC0",  # conmon's log times
+}
+_SYNC_LIMIT_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process by pid and start time (field 22 of /proc/<pid>/stat), which together name it for ever."""
+
+    pid: int
+    start: int
+
+    @classmethod
+    def of(cls, pid: int) -> Process | None:
+        start = start_time(pid)
+        return None if start is None else cls(pid, start)
+
+    @property
+    def is_alive(self) -> bool:
+        return start_time(self.pid) == self.start
+
+
+def start_time(pid: int) -> int | None:
+    """None for a process that does not exist or is a zombie."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    code: int
+    finished_ns: int
+    oom_killed: bool
+
+
+class RuntimeFailure(Exception):
+    """The runtime refused; `str()` is its own message."""
+
+
+class Runtime:
+    """The OCI runtime and conmon of this daemon; `root` is `<exec-root>`."""
+
+    def __init__(self, host: Host, root: str, runtime: str = "crun") -> None:
+        self.host = host
+        self.root = root
+        self._conmon = host.program("conmon")
+        self._runtime = runtime if runtime.startswith("/") else host.program(runtime)
+        self.name = os.path.basename(self._runtime)
+        self._global = [f"--root={root}/runtime"]
+        if self.name == "crun":
+            self._global.append("--cgroup-manager=cgroupfs")
+        for folder in ("containers", "runtime", "exits"):
+            os.makedirs(f"{root}/{folder}", mode=0o700, exist_ok=True)
+
+    def bundle(self, id: str) -> str:
+        return f"{self.root}/containers/{id}"
+
+    def make_bundle(self, id: str) -> str:
+        """An empty bundle directory, whatever an earlier run left there."""
+        bundle = self.bundle(id)
+        if os.path.exists(bundle):
+            self.remove_run(id)
+        os.mkdir(bundle, 0o700)
+        os.mkdir(f"{bundle}/rootfs", 0o700)
+        return bundle
+
+    def _hide_unified(self) -> None:
+        if self.host.hybrid:  # crun refuses hosts with controllers on both trees
+            umount(UNIFIED)
+
+    async def create(
+        self,
+        id: str,
+        prepare: Callable[[], bytes],
+        *,
+        log_path: str | None,
+        tty: bool,
+        stdin: bool,
+        leave_stdin_open: bool = False,
+    ) -> tuple[Process, int, process.Child]:
+        """Bring a container to the point where only `start` is missing: (monitor, pid of its first process, child).
+
+        `prepare` runs in the private mount namespace, mounts what the bundle needs and returns config.json.
+        Raises RuntimeFailure, and whatever prepare raises; then nothing is left running.
+        """
+        bundle = self.bundle(id)
+        sync_read, sync_write = os.pipe()
+
+        def launch() -> int:
+            config = prepare()
+            with open(f"{bundle}/config.json", "wb") as file:
+                file.write(config)
+            self._hide_unified()
+            argv = (
+                self._conmon_argv(id, bundle, log_path)
+                + ["-t"] * tty
+                + ["-i"] * stdin
+                + ["--leave-stdin-open"] * leave_stdin_open
+            )
+            return process.spawn(argv, env={**_ENV, "_OCI_SYNCPIPE": "3"}, fds={3: sync_write})
+
+        try:
+            pid = await run_in_private_namespace(launch)
+        finally:
+            os.close(sync_write)
+        child = process.Child(pid)
+        try:
+            answer = await _read_line(sync_read)
+        finally:
+            os.close(sync_read)
+        container_pid = int(answer.get("data", -1))
+        monitor = Process.of(pid)
+        if container_pid <= 0 or monitor is None:
+            await child.wait_exit()
+            raise RuntimeFailure(str(answer.get("message") or "the runtime failed without a word").strip())
+        return monitor, container_pid, child
+
+    def _conmon_argv(self, id: str, bundle: str, log_path: str | None) -> list[str]:
+        argv = [
+            self._conmon, "--api-version", "1", "--sync", "-c", id, "-u", id, "-n", id, "-b", bundle,
+            "-p", f"{bundle}/pid", "--exit-dir", f"{self.root}/exits", "--persist-dir", bundle,
+            "-l", f"k8s-file:{log_path}" if log_path else "none", "--log-level", "error", "--no-sync-log",
+            "-r", self._runtime, "--full-attach",
+        ]  # fmt: skip
+        for argument in self._global:
+            argv += ["--runtime-arg", argument]
+        return argv
+
+    async def start(self, id: str) -> None:
+        """Let the created container's first process run. Raises RuntimeFailure."""
+        await self._call("start", id)
+
+    async def update(self, id: str, resources: dict[str, Any]) -> None:
+        """Set limits of a running container (`linux.resources` of the runtime spec). Raises RuntimeFailure."""
+        path = f"{self.bundle(id)}/resources.json"
+        with open(path, "w") as file:
+            json.dump(resources, file)
+        await self._call("update", f"--resources={path}", id)
+
+    async def _call(self, *words: str) -> None:
+        error = os.memfd_create("stderr", os.MFD_CLOEXEC)
+        try:
+            child = process.Child(await self.spawn(words, fds={2: error}))
+            if await child.wait_exit() != 0:
+                os.lseek(error, 0, os.SEEK_SET)
+                raise RuntimeFailure(os.read(error, _SYNC_LIMIT_BYTES).decode("utf-8", "replace").strip())
+        finally:
+            os.close(error)
+
+    async def spawn(
+        self, words: Sequence[str], *, fds: Mapping[int, int], log: str = "", prepare: Callable[[], None] | None = None
+    ) -> int:
+        """Run the runtime with these words; its pid. With `log`, its own errors go there, as JSON lines; `prepare` runs
+        first, in the private mount namespace that the runtime then lives in."""
+        options = [f"--log={log}", "--log-format=json"] if log else []
+
+        def work() -> int:
+            if prepare is not None:
+                prepare()
+            self._hide_unified()
+            return process.spawn([self._runtime, *self._global, *options, *words], env=_ENV, fds=fds)
+
+        return await run_in_private_namespace(work)
+
+    @staticmethod
+    def last_error(log: str) -> str:
+        """The last error in a JSON log of the runtime; "" if it wrote none."""
+        try:
+            with open(log, "rb") as file:
+                lines = file.read(_SYNC_LIMIT_BYTES).decode("utf-8", "replace").splitlines()
+        except FileNotFoundError:
+            return ""
+        for line in reversed(lines):
+            try:
+                value = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(value, dict) and value.get("level") in ("error", "fatal"):
+                return str(value.get("msg"))
+        return ""
+
+    def read_exit(self, id: str) -> Exit | None:
+        """What the monitor left; None if it left nothing (it was killed, or the host went down)."""
+        for path in (f"{self.root}/exits/{id}", f"{self.bundle(id)}/exit"):
+            try:
+                with open(path) as file:
+                    code = int(file.read().strip() or "255")
+                    finished_ns = os.fstat(file.fileno()).st_mtime_ns
+            except (FileNotFoundError, ValueError):
+                continue
+            return Exit(code, finished_ns, os.path.exists(f"{self.bundle(id)}/oom"))
+        return None
+
+    def remove_run(self, id: str) -> None:
+        """Forget a run that has ended: bundle, runtime state, exit file. Idempotent."""
+        remove_tree(self.bundle(id))
+        remove_tree(f"{self.root}/runtime/{id}")
+        with suppress(FileNotFoundError):
+            os.unlink(f"{self.root}/exits/{id}")
+
+    def runs(self) -> list[str]:
+        """Ids of all runs with a bundle, ended ones included."""
+        return os.listdir(f"{self.root}/containers")
+
+    def find_monitors(self) -> dict[str, Process]:
+        """The conmon processes of this exec-root by container id, read from /proc: nothing has to be remembered."""
+        marker = f"{self.root}/containers/".encode()
+        found = {}
+        for entry in os.listdir("/proc"):
+            if not entry.isdigit():
+                continue
+            try:
+                with open(f"/proc/{entry}/cmdline", "rb") as file:
+                    words = file.read().split(b"\0")
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if b"-b" in words and words[0].endswith(b"conmon"):
+                bundle = words[words.index(b"-b") + 1]
+                if bundle.startswith(marker) and (monitor := Process.of(int(entry))) is not None:
+                    found[bundle.removeprefix(marker).decode()] = monitor
+        return found
+
+    def resize(self, id: str, height: int, width: int) -> None:
+        """Set the size of the container's terminal. Raises OSError if it has none."""
+        fd = os.open(f"{self.bundle(id)}/winsz", os.O_WRONLY | os.O_NONBLOCK)
+        try:
+            os.write(fd, f"{height} {width}\n".encode())
+        finally:
+            os.close(fd)
+
+
+async def _read_line(fd: int) -> dict[str, Any]:
+    """The JSON line conmon writes when the runtime has created the container, or failed to."""
+    data = b""
+    os.set_blocking(fd, False)
+    while b"\n" not in data and len(data) < _SYNC_LIMIT_BYTES:
+        await process.wait_readable(fd)
+        piece = os.read(fd, 4096)
+        if not piece:
+            break
+        data += piece
+    try:
+        value = json.loads(data)
+    except ValueError as error:
+        raise Internal(f"conmon said {data[:200]!r}") from error
+    return value if isinstance(value, dict) else {}
+
+
+async def wait_end(monitor: Process) -> None:
+    """Return when this process, ours or not, has ended."""
+    try:
+        pidfd = os.pidfd_open(monitor.pid)
+    except ProcessLookupError:
+        return
+    try:
+        if monitor.is_alive:
+            await process.wait_readable(pidfd)
+    finally:
+        os.close(pidfd)
+
+
+def kill_process(target: Process, number: int = signal.SIGKILL) -> None:
+    """Signal exactly this process; one that has ended is no error."""
+    with suppress(ProcessLookupError):
+        pidfd = os.pidfd_open(target.pid)
+        try:
+            if target.is_alive:
+                signal.pidfd_send_signal(pidfd, number)
+        finally:
+            os.close(pidfd)
+
+
+async def wait_end_within(monitor: Process, timeout_s: float) -> bool:
+    """True if it ended in time."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await wait_end(monitor)
+    except TimeoutError:
+        return False
+    return True
+
+
+def set_terminal_size(fd: int, height: int, width: int) -> None:
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))

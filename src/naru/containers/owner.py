@@ -1,0 +1,456 @@
+"""The owner task of one container: the only one that changes its record, or touches its processes.
+
+Everybody else reads `record`, the last published frozen value, or sends work with `ask`, which the owner does one after
+the other. A command is looked up in the lifecycle table; its actions are performed here in order, each with its undo;
+the new record is stored, published and announced. Long waits (stop's grace period, wait) happen outside, on `watch`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from naru.containers import lifecycle, monitor
+from naru.containers.launch import prepare
+from naru.containers.lifecycle import Action, Event
+from naru.containers.messages import start_failure
+from naru.containers.monitor import Exit, Process, RuntimeFailure
+from naru.containers.records import Container, Status, to_json
+from naru.containers.runtimespec import Launch, resources
+from naru.containers.streams import ConmonStdio
+from naru.containers.surroundings import Surroundings
+from naru.containers.users import User
+from naru.errors import Conflict, Internal, NaruError
+from naru.events import Event as Happening
+from naru.linux.cgroup import Cgroup
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+KILL_GRACE_S = 10.0
+
+
+class Waiter:
+    """Somebody waiting for the end (or the removal) of a container."""
+
+    def __init__(self) -> None:
+        self.future: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
+
+    def settle(self, code: int, error: str) -> None:
+        if not self.future.done():
+            self.future.set_result((code, error))
+
+
+class PendingAttach:
+    """Streams asked for before the container runs; the launch connects them before its first process does."""
+
+    def __init__(self) -> None:
+        self.connected: asyncio.Future[ConmonStdio | None] = asyncio.get_running_loop().create_future()
+
+    def settle(self, stdio: ConmonStdio | None) -> None:
+        if not self.connected.done():
+            self.connected.set_result(stdio)
+        elif stdio is not None:
+            stdio.close()
+
+
+class Owner:
+    def __init__(self, around: Surroundings, record: Container) -> None:
+        self._around = around
+        self.record = record
+        self.ended = asyncio.Event()  # set while no process of it lives: readers of its log stop there
+        self.pending: list[PendingAttach] = []
+        self.health: Any = None  # containers.health.Health while one is watched
+        self._exit_waiters: set[Waiter] = set()
+        self._removal_waiters: set[Waiter] = set()
+        self._queue: asyncio.Queue[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = asyncio.Queue()
+        self._restart: asyncio.TimerHandle | None = None
+        self._pidfd = -1  # of the monitor
+        self._init_pidfd = -1  # of the container's first process: what signals go to
+        self._removed = False
+        self._user_stopped = False
+        if not record.state.status.is_live:
+            self.ended.set()
+
+    # -- for everybody ------------------------------------------------------------------------------------------
+
+    async def ask(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Have the owner do this, after what was asked before. It is done even if the asker is cancelled."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(lambda f: f.cancelled() or f.exception())
+        self._queue.put_nowait((work, future))
+        return await asyncio.shield(future)
+
+    def waiter(self, condition: str) -> Waiter:
+        """A waiter for `not-running`, `next-exit` or `removed`; drop it with `forget`."""
+        waiter = Waiter()
+        state = self.record.state
+        if condition == "removed":
+            self._removal_waiters.add(waiter)
+        elif condition == "not-running" and not state.status.is_live and state.status is not Status.RESTARTING:
+            waiter.settle(state.exit_code, "")
+        else:
+            self._exit_waiters.add(waiter)
+        return waiter
+
+    def forget(self, waiter: Waiter) -> None:
+        self._exit_waiters.discard(waiter)
+        self._removal_waiters.discard(waiter)
+
+    async def run(self) -> None:
+        """The owner's life; ends when the container has been removed."""
+        while not self._removed:
+            work, future = await self._queue.get()
+            try:
+                result = await work()
+            except NaruError as error:
+                _fail(future, error)
+            except Exception as error:
+                log.exception("container %s: %s", self.record.id[:12], error)
+                _fail(future, Internal(f"container {self.record.id}: {error}"))
+            else:
+                if not future.done():
+                    future.set_result(result)
+        while not self._queue.empty():
+            _, future = self._queue.get_nowait()
+            _fail(future, Conflict(f"container {self.record.id} is marked for removal and cannot be changed"))
+
+    # -- commands: run inside `ask` -----------------------------------------------------------------------------
+
+    def _step(self, event: Event) -> lifecycle.Step:
+        return lifecycle.step(self.record.state.status, event, id=self.record.id, name=f"/{self.record.name}")
+
+    async def start(self) -> None:
+        step = self._step(Event.START)
+        if Action.CANCEL_RESTART in step.actions:
+            self._cancel_restart()
+        self._user_stopped = False
+        await self._launch(restarts=0)
+
+    async def signal(self, number: int, *, announce: bool = True) -> None:
+        self._step(Event.SIGNAL)
+        self._send(number)
+        if announce:
+            self.announce("kill", signal=str(number))
+
+    async def pause(self) -> None:
+        step = self._step(Event.PAUSE)
+        await asyncio.to_thread(self.cgroup().freeze, True)
+        self._publish(status=step.then)
+        self.announce("pause")
+
+    async def unpause(self) -> None:
+        step = self._step(Event.UNPAUSE)
+        await asyncio.to_thread(self.cgroup().freeze, False)
+        self._publish(status=step.then)
+        self.announce("unpause")
+
+    async def begin_stop(self) -> bool:
+        """Note that a user wants it down; True if there are processes to end."""
+        step = self._step(Event.STOP)
+        self._user_stopped = True
+        if Action.CANCEL_RESTART in step.actions:
+            self._cancel_restart()
+            self._publish(status=step.then, stopped_by_user=True)
+            self._settle_waiters()
+            self.announce("stop")
+            return False
+        return True
+
+    def kill_hard(self) -> None:
+        """SIGKILL for all of its processes, frozen ones too."""
+        self.cgroup().kill()
+
+    async def remove(self, *, force: bool, volumes: bool) -> None:
+        step = self._step(Event.FORCE_REMOVE if force else Event.REMOVE)
+        was_live = self.record.state.status.is_live
+        if Action.CANCEL_RESTART in step.actions:
+            self._cancel_restart()
+        if was_live:
+            self._user_stopped = True
+            self.announce("kill", signal="9")
+            await self._end_now()
+        await self._delete(volumes)
+
+    async def rename(self, name: str) -> None:
+        old = self.record.name
+        self.record = replace(self.record, name=name)
+        self._store()
+        self.announce("rename", oldName=f"/{old}")
+
+    async def change(self, change: Callable[[Container], Container]) -> None:
+        """Replace what the user asked for; the state stays the owner's."""
+        self.record = change(self.record)
+        self._store()
+
+    async def update(self, change: Callable[[Container], Container]) -> None:
+        """New limits, at once if it runs. Raises Internal in the runtime's words; then the old ones stand."""
+        changed = change(self.record)
+        if self.record.state.status.is_live:
+            try:
+                await self._around.runtime.update(self.record.id, resources(changed, self._around.host.cgroup_version))
+            except RuntimeFailure as error:
+                raise Internal(f"Cannot update container {self.record.id}: {error}") from error
+        self.record = changed
+        self._store()
+        self.announce("update")
+
+    async def finish_removal(self) -> None:
+        """Go on with a removal that a dead daemon had begun."""
+        await self._delete(volumes=True)
+
+    async def settle_missed_end(self) -> None:
+        """It ended while no daemon watched."""
+        await self._settle()
+
+    def restart_soon(self) -> None:
+        """Its policy wants it to run; an error is its own, and recorded."""
+        self._submit(self.start)
+
+    # -- launch ---------------------------------------------------------------------------------------------------
+
+    async def _launch(self, *, restarts: int) -> None:
+        around, record = self._around, self.record
+        try:
+            async with AsyncExitStack() as undo:
+                runtime = around.runtime
+                bundle = runtime.make_bundle(record.id)
+                undo.callback(self._remove_run)
+                network = await around.networking.join(record, undo)
+                launch = Launch(
+                    rootfs=f"{bundle}/rootfs", user=User(), machine=around.host.machine, cgroup_path=self._cgroup_path(),
+                    cgroup_version=around.host.cgroup_version, network=network.path, files=network.files,
+                    join=around.joined_namespaces(record), init=around.init_program(record),
+                    devices=around.devices(record), seccomp=around.seccomp(record),
+                )  # fmt: skip
+                mounts = around.snapshots.mounts(record.id)
+                shown = replace(record, mounts=around.actual_mounts(record))
+                process, pid, _child = await runtime.create(
+                    record.id, lambda: prepare(shown, launch, mounts), log_path=around.log_path(record),
+                    tty=record.config.tty, stdin=record.config.open_stdin, leave_stdin_open=not record.config.stdin_once,
+                )  # fmt: skip
+                undo.push_async_callback(self._abandon, process)
+                await self._connect_pending(bundle)
+                await runtime.start(record.id)
+                undo.pop_all()
+            network.close()
+        except RuntimeFailure as error:
+            raise self._failed(start_failure(str(error), record.argv, around.runtime.name)) from error
+        except NaruError as error:
+            raise self._failed((error, 128)) from error
+        except OSError as error:
+            raise self._failed((Internal(f"{error.strerror or error}: {error.filename or record.id}"), 128)) from error
+        self.ended.clear()
+        self._publish(
+            status=Status.RUNNING, pid=pid, exit_code=0, error="", oom_killed=False, started_ns=around.now_ns(), finished_ns=0,
+            restart_count=restarts, stopped_by_user=False, monitor_pid=process.pid, monitor_start=process.start,
+        )  # fmt: skip
+        self.announce("start")
+        self.watch(process)
+        around.after_start(self)
+
+    def _failed(self, failure: tuple[NaruError, int]) -> NaruError:
+        error, code = failure
+        self._release_pending()
+        self._publish(
+            error=str(error),
+            exit_code=code,
+            status=Status.CREATED if not self.record.state.started_ns else Status.EXITED,
+        )
+        self.announce("die", exitCode=str(code))
+        if self.record.host.auto_remove:
+            asyncio.get_running_loop().call_soon(self._submit, lambda: self.remove(force=True, volumes=True))
+        return error
+
+    async def _abandon(self, process: Process) -> None:
+        self.cgroup().kill()
+        if not await monitor.wait_end_within(process, KILL_GRACE_S):
+            monitor.kill_process(process)
+        self._reap(process.pid)
+
+    async def _connect_pending(self, bundle: str) -> None:
+        pending, self.pending = self.pending, []
+        for attach in pending:
+            attach.settle(await ConmonStdio.connect(bundle))
+
+    def _release_pending(self) -> None:
+        pending, self.pending = self.pending, []
+        for attach in pending:
+            attach.settle(None)
+
+    # -- the end ----------------------------------------------------------------------------------------------------
+
+    def watch(self, process: Process) -> None:
+        """Be told when this monitor ends; for one that has ended already, at once."""
+        with suppress(ProcessLookupError):
+            self._init_pidfd = os.pidfd_open(self.record.state.pid)
+        try:
+            self._pidfd = os.pidfd_open(process.pid)
+        except ProcessLookupError:
+            self._submit(self._on_exit)
+            return
+        if not process.is_alive:
+            self._unwatch()
+            self._submit(self._on_exit)
+            return
+        asyncio.get_running_loop().add_reader(self._pidfd, self._monitor_ended)
+
+    def _monitor_ended(self) -> None:
+        self._unwatch()
+        self._submit(self._on_exit)
+
+    def _unwatch(self) -> None:
+        if self._pidfd >= 0:
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = -1
+        if self._init_pidfd >= 0:
+            os.close(self._init_pidfd)
+            self._init_pidfd = -1
+
+    def _submit(self, work: Callable[[], Awaitable[Any]]) -> None:
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(lambda f: f.cancelled() or f.exception())
+        self._queue.put_nowait((work, future))
+
+    async def _on_exit(self) -> None:
+        if Action.SETTLE in self._step(Event.EXITED).actions:
+            await self._settle()
+
+    @staticmethod
+    def _reap(pid: int) -> None:
+        with suppress(ChildProcessError):  # a monitor of an earlier daemon is nobody's child of ours
+            os.waitpid(pid, os.WNOHANG)
+
+    async def _settle(self, *, auto_remove: bool = True) -> None:
+        """The monitor has ended: take down what the run had, publish, decide about a restart."""
+        around, state = self._around, self.record.state
+        self._reap(state.monitor_pid)
+        end = around.runtime.read_exit(self.record.id)
+        if end is None:  # the monitor was killed: nobody holds the streams any more, so the rest goes too
+            self.cgroup().kill()
+            end = Exit(137, around.now_ns(), False)
+        await around.networking.leave(self.record)
+        ran_ns = max(0, end.finished_ns - state.started_ns)
+        policy = self.record.host.restart_policy
+        delay_ns = lifecycle.restart_delay_ns(
+            policy.name, policy.maximum_retry_count, exit_code=end.code, restarts=state.restart_count, ran_ns=ran_ns,
+            stopped_by_user=self._user_stopped,
+        )  # fmt: skip
+        around.before_end(self)
+        self._publish(
+            status=Status.EXITED if delay_ns is None else Status.RESTARTING, pid=0, exit_code=end.code,
+            oom_killed=end.oom_killed, finished_ns=end.finished_ns, monitor_pid=0, monitor_start=0,
+            stopped_by_user=self._user_stopped,
+        )  # fmt: skip
+        self.ended.set()
+        if end.oom_killed:
+            self.announce("oom")
+        self.announce("die", exitCode=str(end.code), execDuration=str(ran_ns // 1_000_000_000))
+        if delay_ns is not None:
+            restarts = state.restart_count + 1
+            self._restart = asyncio.get_running_loop().call_later(
+                delay_ns / 1e9, self._submit, lambda: self._restart_now(restarts)
+            )
+        self._settle_waiters()
+        self._remove_run()
+        if auto_remove and self.record.host.auto_remove and delay_ns is None:
+            await self._delete(volumes=True)
+
+    async def _restart_now(self, restarts: int) -> None:
+        self._restart = None
+        if Action.LAUNCH in self._step(Event.RESTART_DUE).actions:
+            await self._launch(restarts=restarts)
+
+    def _cancel_restart(self) -> None:
+        if self._restart is not None:
+            self._restart.cancel()
+            self._restart = None
+
+    def _settle_waiters(self) -> None:
+        state = self.record.state
+        for waiter in list(self._exit_waiters):
+            waiter.settle(state.exit_code, "")
+        self._exit_waiters.clear()
+
+    async def _end_now(self) -> None:
+        state = self.record.state
+        process = Process(state.monitor_pid, state.monitor_start)
+        self.cgroup().kill()
+        if not await monitor.wait_end_within(process, KILL_GRACE_S):
+            monitor.kill_process(process)
+            if not await monitor.wait_end_within(process, 1.0):
+                raise Internal(f"container {self.record.id}: its processes do not end")
+        self._unwatch()
+        await self._settle(auto_remove=False)
+
+    def _remove_run(self) -> None:
+        self._around.runtime.remove_run(self.record.id)
+        self.cgroup().remove()
+
+    async def _delete(self, volumes: bool) -> None:
+        self._publish(status=Status.REMOVING)
+        try:
+            await self._around.delete_files(self.record, volumes)
+        except OSError as error:
+            self._publish(status=Status.DEAD, error=f"{error.strerror}: {error.filename}")
+            raise Internal(f"container {self.record.id}: driver failed to remove root filesystem: {error}") from error
+        self._around.forget(self)
+        self._removed = True
+        self._release_pending()
+        self.announce("destroy")
+        state = self.record.state
+        for waiter in [*self._exit_waiters, *self._removal_waiters]:
+            waiter.settle(state.exit_code, "")
+
+    # -- small things ------------------------------------------------------------------------------------------------
+
+    def _send(self, number: int) -> None:
+        if number == signal.SIGKILL and self.record.state.status is Status.PAUSED:
+            self.cgroup().kill()
+        elif self._init_pidfd >= 0:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._init_pidfd, number)
+
+    def _cgroup_path(self) -> str:
+        parent = self.record.host.cgroup_parent or self._around.cgroup_parent
+        return f"/{parent.strip('/')}/{self.record.id}"
+
+    def cgroup(self) -> Cgroup:
+        return Cgroup(self._around.host, self._cgroup_path())
+
+    def _publish(self, **changes: Any) -> None:
+        self.record = self.record.with_state(**changes)
+        self._store()
+
+    def _store(self) -> None:
+        self._around.db.write(
+            "UPDATE container SET name = ?, record = ? WHERE id = ?",
+            self.record.name,
+            to_json(self.record),
+            self.record.id,
+        )
+
+    def announce(self, action: str, **attributes: str) -> None:
+        record = self.record
+        labels = record.config.labels or {}
+        self._around.bus.publish(
+            Happening(
+                "container",
+                action,
+                record.id,
+                self._around.now_ns(),
+                {**labels, "image": record.config.image, "name": record.name, **attributes},
+            )  # fmt: skip
+        )
+
+
+def _fail(future: asyncio.Future[Any], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)

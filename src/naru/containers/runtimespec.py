@@ -1,0 +1,296 @@
+"""The OCI runtime spec of a container (runtime-spec 1.0: config.md, config-linux.md), with Docker's default profile.
+
+Pure: a record and what was found out at launch go in, the spec comes out as plain JSON values. The default profile
+(capabilities, seccomp, masked and read-only paths, devices, mounts) is that of Docker 29.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from naru.containers.records import Container, MountPoint
+from naru.containers.seccomp import default_profile
+from naru.containers.users import User
+
+Spec = dict[str, Any]
+
+DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+DEFAULT_CAPABILITIES = (
+    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW", "CAP_SETGID",
+    "CAP_SETUID", "CAP_SETFCAP", "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE",
+)  # fmt: skip
+ALL_CAPABILITIES = tuple(
+    "CAP_" + name
+    for name in """CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE
+    NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE
+    SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL
+    SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE""".split()
+)
+_DEVICES = (  # (kind, major, minor, access); None is any
+    ("c", None, None, "m"), ("b", None, None, "m"),
+    ("c", 1, 3, "rwm"), ("c", 1, 5, "rwm"), ("c", 1, 7, "rwm"), ("c", 1, 8, "rwm"), ("c", 1, 9, "rwm"),
+    ("c", 5, 0, "rwm"), ("c", 5, 1, "rwm"), ("c", 5, 2, "rwm"), ("c", 136, None, "rwm"), ("c", 10, 200, "rwm"),
+)  # fmt: skip
+_NO_EXEC = ["nosuid", "noexec", "nodev"]
+_RLIMIT = "RLIMIT_"
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What a launch knows beyond the record. Paths are the host's."""
+
+    rootfs: str
+    user: User
+    machine: str
+    cgroup_path: str
+    cgroup_version: int
+    network: str | None  # path of the network namespace; None: the host's
+    files: tuple[tuple[str, str], ...] = ()  # (host path, destination): resolv.conf, hostname, hosts
+    join: tuple[tuple[str, str], ...] = ()  # (namespace type, path) of other containers
+    init: str | None = None  # path of the init program, when asked for
+    devices: tuple[Spec, ...] = ()  # linux.devices entries, looked up on the host
+    seccomp: Spec | None = None  # a profile of the user's own
+    default_init: bool = False
+
+
+def capabilities(container: Container) -> list[str]:
+    """The bounding set, in a fixed order."""
+    host = container.host
+    if host.privileged:
+        return list(ALL_CAPABILITIES)
+    add = {_capability(name) for name in _list(host.cap_add)}
+    drop = {_capability(name) for name in _list(host.cap_drop)}
+    start = set(ALL_CAPABILITIES) if "CAP_ALL" in add else set(DEFAULT_CAPABILITIES)
+    if "CAP_ALL" in drop:
+        start = set()
+    kept = (start | add) - drop if "CAP_ALL" not in drop else add
+    return [name for name in ALL_CAPABILITIES if name in kept]
+
+
+def _list(value: list[str] | str | None) -> list[str]:
+    return [value] if isinstance(value, str) else list(value or [])
+
+
+def _capability(name: str) -> str:
+    upper = name.upper()
+    return upper if upper.startswith("CAP_") else f"CAP_{upper}"
+
+
+def environment(container: Container) -> list[str]:
+    """PATH, HOSTNAME and TERM as Docker gives them, then the container's own, the last of a name winning."""
+    out = {"PATH": DEFAULT_PATH, "HOSTNAME": f"HOSTNAME={container.config.hostname}"}
+    if container.config.tty:
+        out["TERM"] = "TERM=xterm"
+    for entry in container.config.env or []:
+        out[entry.partition("=")[0]] = entry
+    return [entry for entry in out.values() if "=" in entry]
+
+
+def no_new_privileges(container: Container) -> bool:
+    options = container.host.security_opt or []
+    return any(
+        option in ("no-new-privileges", "no-new-privileges:true", "no-new-privileges=true") for option in options
+    )
+
+
+def process(
+    container: Container, user: User, *, argv: Sequence[str], env: list[str], cwd: str, tty: bool, privileged: bool
+) -> Spec:
+    """The `process` object; also what an exec runs."""
+    allowed = list(ALL_CAPABILITIES) if privileged else capabilities(container)
+    effective = allowed if user.uid == 0 else []
+    spec: Spec = {
+        "terminal": tty,
+        "user": {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)},
+        "args": list(argv),
+        "env": env,
+        "cwd": cwd or "/",
+        "capabilities": {
+            "bounding": allowed, "effective": effective, "permitted": effective, "inheritable": [], "ambient": [],
+        },
+        "rlimits": [
+            {"type": _RLIMIT + limit.name.removeprefix(_RLIMIT).upper(), "hard": _rlimit(limit.hard), "soft": _rlimit(limit.soft)}
+            for limit in container.host.ulimits or []
+        ],
+        "noNewPrivileges": no_new_privileges(container),
+        "oomScoreAdj": container.host.oom_score_adj,
+    }  # fmt: skip
+    return spec
+
+
+def _rlimit(value: int) -> int:
+    return value if value >= 0 else 2**64 - 1
+
+
+def build(container: Container, launch: Launch) -> Spec:
+    host, config = container.host, container.config
+    argv = container.argv
+    if launch.init is not None:
+        argv = ("/sbin/docker-init", "--", *argv)
+    linux: Spec = {
+        "cgroupsPath": launch.cgroup_path,
+        "namespaces": _namespaces(container, launch),
+        "resources": {"devices": _device_rules(container, launch), **resources(container, launch.cgroup_version)},
+        "maskedPaths": host.masked_paths or [],
+        "readonlyPaths": host.readonly_paths or [],
+        "rootfsPropagation": "rslave" if any("slave" in m.propagation for m in container.mounts) else "private",
+    }
+    if launch.devices:
+        linux["devices"] = [
+            {key: value for key, value in device.items() if key != "access"} for device in launch.devices
+        ]
+    sysctls = {**_default_sysctls(container, launch), **(host.sysctls or {})}
+    if sysctls:
+        linux["sysctl"] = sysctls
+    seccomp = _seccomp(container, launch)
+    if seccomp is not None:
+        linux["seccomp"] = seccomp
+    spec: Spec = {
+        "ociVersion": "1.0.2",
+        "process": process(
+            container, launch.user, argv=argv, env=environment(container), cwd=config.working_dir, tty=config.tty,
+            privileged=host.privileged,
+        ),
+        "root": {"path": launch.rootfs, "readonly": host.readonly_rootfs},
+        "mounts": _mounts(container, launch),
+        "linux": linux,
+        "annotations": dict(host.annotations or {}),
+    }  # fmt: skip
+    if host.uts_mode != "host":
+        spec["hostname"] = config.hostname
+    return spec
+
+
+def _default_sysctls(container: Container, launch: Launch) -> dict[str, str]:
+    if launch.network is None or container.host.network_mode.startswith("container:"):
+        return {}
+    return {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
+
+
+def _seccomp(container: Container, launch: Launch) -> Spec | None:
+    if container.host.privileged:
+        return None
+    if launch.seccomp is not None:
+        return launch.seccomp or None
+    return default_profile(frozenset(capabilities(container)), launch.machine)
+
+
+def _namespaces(container: Container, launch: Launch) -> list[Spec]:
+    joined = dict(launch.join)
+    host = container.host
+    own = {
+        "mount": True,
+        "pid": host.pid_mode != "host",
+        "ipc": host.ipc_mode != "host",
+        "uts": host.uts_mode != "host",
+    }
+    own["cgroup"] = host.cgroupns_mode == "private"
+    out: list[Spec] = []
+    for kind, wanted in own.items():
+        if kind in joined:
+            out.append({"type": kind, "path": joined[kind]})
+        elif wanted:
+            out.append({"type": kind})
+    if launch.network is not None:
+        out.append({"type": "network", "path": launch.network})
+    return out
+
+
+def _device_rules(container: Container, launch: Launch) -> list[Spec]:
+    host = container.host
+    if host.privileged:
+        return [{"allow": True, "access": "rwm"}]
+    rules: list[Spec] = [{"allow": False, "access": "rwm"}, *(_device_rule(*rule) for rule in _DEVICES)]
+    rules += [
+        {"allow": True, "type": d["type"], "major": d["major"], "minor": d["minor"], "access": d["access"]}
+        for d in launch.devices
+    ]
+    for text in host.device_cgroup_rules or []:
+        kind, numbers, access = text.split()
+        major, _, minor = numbers.partition(":")
+        rules.append(
+            _device_rule(kind, None if major == "*" else int(major), None if minor == "*" else int(minor), access)
+        )
+    return rules
+
+
+def resources(container: Container, cgroup_version: int) -> Spec:
+    """`linux.resources` without the devices: the limits, which may also be updated while it runs."""
+    host, out = container.host, Spec()
+    memory = {
+        "limit": host.memory or None,
+        "reservation": host.memory_reservation or None,
+        "swap": host.memory_swap or None,
+        "swappiness": host.memory_swappiness
+        if host.memory_swappiness not in (None, -1) and cgroup_version == 1
+        else None,
+        "disableOOMKiller": True if host.oom_kill_disable and cgroup_version == 1 else None,
+    }
+    period, quota = host.cpu_period, host.cpu_quota
+    if host.nano_cpus:
+        period, quota = 100_000, host.nano_cpus // 10_000
+    cpu = {
+        "shares": host.cpu_shares or None, "period": period or None, "quota": quota or None,
+        "cpus": host.cpuset_cpus or None, "mems": host.cpuset_mems or None,
+    }  # fmt: skip
+    for name, values in (("memory", memory), ("cpu", cpu)):
+        kept = {key: value for key, value in values.items() if value is not None}
+        if kept:
+            out[name] = kept
+    if host.pids_limit is not None and host.pids_limit > 0:
+        out["pids"] = {"limit": host.pids_limit}
+    if host.blkio_weight:
+        out["blockIO"] = {"weight": host.blkio_weight}
+    return out
+
+
+def _device_rule(kind: str, major: int | None, minor: int | None, access: str) -> Spec:
+    rule: Spec = {"allow": True, "type": kind, "access": access}
+    if major is not None:
+        rule["major"] = major
+    if minor is not None:
+        rule["minor"] = minor
+    return rule
+
+
+def _mounts(container: Container, launch: Launch) -> list[Spec]:
+    host = container.host
+    sys_mode = "rw" if host.privileged else "ro"
+    out: list[Spec] = [
+        _mount("/proc", "proc", "proc", _NO_EXEC),
+        _mount("/dev", "tmpfs", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        _mount(
+            "/dev/pts", "devpts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]
+        ),
+        _mount("/sys", "sysfs", "sysfs", [*_NO_EXEC, sys_mode]),
+        _mount("/sys/fs/cgroup", "cgroup", "cgroup", [*_NO_EXEC, sys_mode]),
+        _mount("/dev/mqueue", "mqueue", "mqueue", _NO_EXEC),
+    ]
+    if host.pid_mode == "host" and "pid" not in dict(launch.join):
+        out[0] = _mount("/proc", "bind", "/proc", ["rbind", "nosuid", "noexec", "nodev"])
+    if launch.network is None:  # sysfs shows the network namespace that mounts it: with the host's own, bind the host's
+        out[3] = _mount("/sys", "bind", "/sys", ["rbind", "nosuid", "noexec", "nodev", sys_mode])
+    if host.ipc_mode == "host":
+        out.append(_mount("/dev/shm", "bind", "/dev/shm", ["rbind"]))
+    elif host.ipc_mode != "none":
+        out.append(_mount("/dev/shm", "tmpfs", "shm", [*_NO_EXEC, "mode=1777", f"size={host.shm_size}"]))
+    mode = ["ro"] if host.readonly_rootfs else []
+    out += [_mount(destination, "bind", source, ["rbind", "rprivate", *mode]) for source, destination in launch.files]
+    if launch.init is not None:
+        out.append(_mount("/sbin/docker-init", "bind", launch.init, ["bind", "ro"]))
+    asked = sorted(container.mounts, key=lambda mount: mount.destination.count("/"))
+    taken = {mount.destination for mount in asked}
+    return [mount for mount in out if mount["destination"] not in taken] + [_asked(mount) for mount in asked]
+
+
+def _mount(destination: str, kind: str, source: str, options: list[str]) -> Spec:
+    return {"destination": destination, "type": kind, "source": source, "options": options}
+
+
+def _asked(mount: MountPoint) -> Spec:
+    if mount.kind == "tmpfs":
+        return _mount(mount.destination, "tmpfs", "tmpfs", list(mount.options))
+    options = ["rbind", mount.propagation or "rprivate", "rw" if mount.writable else "ro"]
+    return _mount(mount.destination, "bind", mount.source, options)

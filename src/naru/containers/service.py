@@ -1,0 +1,279 @@
+"""Containers as their users see them: found by name, created, started, stopped, waited for, removed.
+
+Resolves names, asks owners, and does the waiting that owners must not do (grace periods, `wait`). It changes no record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+
+from naru.containers import validate
+from naru.containers.creation import Creation
+from naru.containers.owner import Owner, PendingAttach
+from naru.containers.records import Container, Status
+from naru.containers.streams import ConmonStdio
+from naru.containers.surroundings import Surroundings
+from naru.errors import Conflict, Forbidden, Internal, InvalidArgument, NaruError
+from naru.networks.records import Network
+from naru.oci.image import Platform
+from naru.wire.container import CreateRequest, EndpointSettings, RestartPolicy, UpdateRequest
+from naru.wire.decode import replace_struct
+
+DEFAULT_STOP_TIMEOUT_S = 10
+_AFTER_KILL_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    id: str
+    warnings: tuple[str, ...]
+
+
+class Containers:
+    def __init__(self, around: Surroundings, spawn: Callable[[Owner], None]) -> None:
+        self._around = around
+        self._creation = Creation(around)
+        self._spawn = spawn  # gives an owner its task
+
+    # -- finding ----------------------------------------------------------------------------------------------------
+
+    def find(self, text: str) -> Owner:
+        """By full id, name (with or without slash) or unique id prefix. Raises NotFound, InvalidArgument."""
+        return self._around.owners[self._creation.find(text)]
+
+    def all(self) -> list[Container]:
+        """Every record, newest first."""
+        records = [owner.record for owner in self._around.owners.values()]
+        return sorted(records, key=lambda record: record.created_ns, reverse=True)
+
+    # -- create -----------------------------------------------------------------------------------------------------
+
+    async def create(self, name: str, request: CreateRequest, platform: Platform | None = None) -> Created:
+        """A container that is ready to start. Nothing is left of one that could not be made."""
+        around, creation = self._around, self._creation
+        image = None
+        if request.image:
+            image = around.images.resolve(request.image, platform)
+        reserved = creation.reserve(name)
+        try:
+            plan = creation.plan(reserved, request, image)
+            if image is not None:
+                await around.images.unpack(image)
+            async with AsyncExitStack() as undo:
+                record = creation.realise(plan, undo)
+                undo.pop_all()
+        except BaseException:
+            around.names.pop(reserved, None)
+            raise
+        owner = Owner(around, record)
+        around.owners[record.id] = owner
+        around.names[reserved] = record.id
+        self._spawn(owner)
+        owner.announce("create")
+        return Created(record.id, plan.warnings)
+
+    # -- verbs --------------------------------------------------------------------------------------------------------
+
+    async def start(self, text: str) -> None:
+        owner = self.find(text)
+        await owner.ask(owner.start)
+
+    async def stop(self, text: str, *, timeout_s: int | None = None, signal_name: str = "") -> None:
+        """Ask it to end, and after the grace period (-1: for ever) make it. Raises NotModified if it does not run."""
+        owner = self.find(text)
+        number = self._stop_signal(owner.record, signal_name)
+        waiter = owner.waiter("next-exit") if owner.record.state.status.is_live else None
+        try:
+            if not await owner.ask(owner.begin_stop) or waiter is None:
+                return
+            grace_s = self._grace(owner.record) if timeout_s is None else timeout_s
+            if owner.record.state.status is Status.PAUSED:
+                grace_s = min(grace_s, 0) if timeout_s is None else grace_s
+            await self._signal(owner, number)
+            if not await _ended(waiter.future, None if grace_s < 0 else grace_s):
+                await self._signal(owner, signal.SIGKILL)
+                if not await _ended(waiter.future, _AFTER_KILL_S):
+                    raise Internal(
+                        f"cannot stop container: {text}: tried to kill container, but did not receive an exit event"
+                    )
+        finally:
+            if waiter is not None:
+                owner.forget(waiter)
+        owner.announce("stop")
+
+    async def _signal(self, owner: Owner, number: int) -> None:
+        try:
+            await owner.ask(lambda: owner.signal(number))
+        except Conflict:
+            return  # it ended on its own meanwhile
+
+    @staticmethod
+    def _grace(record: Container) -> int:
+        return record.config.stop_timeout if record.config.stop_timeout is not None else DEFAULT_STOP_TIMEOUT_S
+
+    @staticmethod
+    def _stop_signal(record: Container, name: str) -> int:
+        return validate.signal_number(name or record.config.stop_signal or "TERM")
+
+    async def restart(self, text: str, *, timeout_s: int | None = None, signal_name: str = "") -> None:
+        owner = self.find(text)
+        if owner.record.state.status.is_live or owner.record.state.status is Status.RESTARTING:
+            await self.stop(owner.record.id, timeout_s=timeout_s, signal_name=signal_name)
+        await owner.ask(owner.start)
+        owner.announce("restart")
+
+    async def kill(self, text: str, signal_name: str = "") -> None:
+        try:
+            owner = self.find(text)
+            number = validate.signal_number(signal_name or "KILL")
+            await owner.ask(lambda: owner.signal(number))
+        except NaruError as error:
+            raise type(error)(f"cannot kill container: {text}: {error}") from error
+
+    async def pause(self, text: str) -> None:
+        owner = self.find(text)
+        await owner.ask(owner.pause)
+
+    async def unpause(self, text: str) -> None:
+        owner = self.find(text)
+        await owner.ask(owner.unpause)
+
+    async def remove(self, text: str, *, force: bool = False, volumes: bool = False) -> None:
+        owner = self.find(text)
+        await owner.ask(lambda: owner.remove(force=force, volumes=volumes))
+
+    async def rename(self, text: str, name: str) -> None:
+        if not name or not text:
+            raise InvalidArgument("Neither old nor new names may be empty")
+        owner = self.find(text)
+        around = self._around
+        if name.removeprefix("/") == owner.record.name:
+            raise InvalidArgument("Renaming a container with the same name as its current name")
+        try:
+            reserved = self._creation.reserve(name)
+        except NaruError as error:
+            raise type(error)(f"Error when allocating new name: {error}") from error
+        old = owner.record.name
+        try:
+            await owner.ask(lambda: owner.rename(reserved))
+        except BaseException:
+            around.names.pop(reserved, None)
+            raise
+        around.names[reserved] = owner.record.id
+        around.names.pop(old, None)
+
+    async def update(self, text: str, request: UpdateRequest) -> None:
+        """Limits and restart policy of a container that may be running. Limits of a running one follow at its next start
+        where the kernel's files are not ours to write at once."""
+        owner = self.find(text)
+        validate.resources(request, self._around.host.cpus)
+        validate.restart_policy(request.restart_policy)
+        if request.restart_policy.name not in ("", "no") and owner.record.host.auto_remove:
+            raise Conflict("Restart policy cannot be updated because AutoRemove is enabled for the container")
+        changes = {
+            name: getattr(request, name)
+            for name in request.__struct_fields__
+            if name != "restart_policy" and getattr(request, name) not in (0, "", None)
+        }
+        if request.restart_policy.name:
+            policy = request.restart_policy
+            changes["restart_policy"] = RestartPolicy(name=policy.name, maximum_retry_count=policy.maximum_retry_count)
+
+        def change(record: Container) -> Container:
+            return replace(record, host=replace_struct(record.host, **changes))
+
+        await owner.ask(lambda: owner.update(change))
+
+    async def connect(self, text: str, network: Network, settings: EndpointSettings) -> None:
+        """Put a container on one more network: now if it runs, else at its next start."""
+        owner = self.find(text)
+        await owner.ask(lambda: self._connect(owner, network, settings))
+
+    async def _connect(self, owner: Owner, network: Network, settings: EndpointSettings) -> None:
+        networking, record = self._around.networking, owner.record
+        networking.check(network.name, settings)
+        if record.state.status.is_live:
+            await networking.connect(record, network.name, settings)
+        elif network.name in record.networks:
+            raise Forbidden(f"endpoint with name {record.name} already exists in network {network.name}")
+        elif record.host.network_mode == "host":
+            raise InvalidArgument(
+                "container sharing network namespace with another container or host cannot be connected to any other network"
+            )
+        networks = {**record.networks, network.name: settings}
+        await owner.change(lambda current: replace(current, networks=networks))
+
+    async def disconnect(self, text: str, network: Network) -> None:
+        owner = self.find(text)
+        await owner.ask(lambda: self._disconnect(owner, network))
+
+    async def _disconnect(self, owner: Owner, network: Network) -> None:
+        record = owner.record
+        if network.name not in record.networks or network.name == "host":
+            raise Internal(f"container {record.id} is not connected to network {network.name}")
+        if record.state.status.is_live:
+            await self._around.networking.disconnect(record, network.name)
+        networks = {name: settings for name, settings in record.networks.items() if name != network.name}
+        await owner.change(lambda current: replace(current, networks=networks))
+
+    # -- waiting --------------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def waiting(self, text: str, condition: str) -> AsyncIterator[asyncio.Future[tuple[int, str]]]:
+        """The future of (exit code, error) for one of Docker's conditions; registered when the block is entered."""
+        condition = condition or "not-running"
+        if condition not in ("not-running", "next-exit", "removed"):
+            raise InvalidArgument(f'invalid condition: "{condition}"')
+        owner = self.find(text)
+        waiter = owner.waiter(condition)
+        try:
+            yield waiter.future
+        finally:
+            owner.forget(waiter)
+
+    # -- streams --------------------------------------------------------------------------------------------------------
+
+    async def attach(self, owner: Owner) -> ConmonStdio | PendingAttach:
+        """The live streams of a running container, or a promise of those of its next start."""
+        status = owner.record.state.status
+        if status is Status.PAUSED:
+            raise Conflict(f"container {owner.record.id} is paused, unpause the container before attach")
+        if status is Status.RESTARTING:
+            raise Conflict(f"container {owner.record.id} is restarting, wait until the container is running")
+        if status is Status.RUNNING:
+            return await ConmonStdio.connect(self._around.runtime.bundle(owner.record.id))
+        pending = PendingAttach()
+        owner.pending.append(pending)
+        return pending
+
+    def drop(self, owner: Owner, pending: PendingAttach) -> None:
+        if pending in owner.pending:
+            owner.pending.remove(pending)
+        pending.settle(None)
+
+    async def resize(self, text: str, height: int, width: int) -> None:
+        owner = self.find(text)
+        if not owner.record.state.status.is_live:
+            raise Conflict(f"container {owner.record.id} is not running")
+        if owner.record.config.tty:
+            self._around.runtime.resize(owner.record.id, height, width)
+            owner.announce("resize", height=str(height), width=str(width))
+
+    def log_path(self, owner: Owner) -> str:
+        path = self._around.log_path(owner.record)
+        if path is None:
+            raise Internal("configured logging driver does not support reading")
+        return path
+
+
+async def _ended(future: asyncio.Future[tuple[int, str]], timeout_s: float | None) -> bool:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await asyncio.shield(future)
+    except TimeoutError:
+        return False
+    return True

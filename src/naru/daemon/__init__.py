@@ -1,0 +1,1 @@
+"""The daemon: its configuration, and the one place where its parts are put together."""

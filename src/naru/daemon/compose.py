@@ -1,0 +1,257 @@
+"""The composition root: the only place where services are constructed, and the order in which they wake and rest.
+
+`running` is an async context manager: inside it the daemon is complete and has re-adopted what ran on without it; at its
+end everything is closed and the containers go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import naru
+from naru.api.app import SERVER, App
+from naru.api.routes.archives import ArchiveRoutes
+from naru.api.routes.builds import BuildRoutes
+from naru.api.routes.containers import ContainerRoutes
+from naru.api.routes.images import ImageRoutes
+from naru.api.routes.networks import NetworkRoutes
+from naru.api.routes.streams import StreamRoutes
+from naru.api.routes.system import SystemRoutes
+from naru.build.solve import Builder
+from naru.containers.adoption import Adoption
+from naru.containers.commits import Commits
+from naru.containers.engine import Engine
+from naru.containers.execs import Execs
+from naru.containers.files import Files
+from naru.containers.monitor import Runtime
+from naru.containers.networking import Networking
+from naru.containers.owner import Owner
+from naru.containers.processes import Processes
+from naru.containers.service import Containers
+from naru.containers.steprunner import Steps
+from naru.containers.surroundings import Surroundings
+from naru.content.blobs import ContentStore
+from naru.daemon.config import Config
+from naru.errors import Conflict, Unsupported
+from naru.events import Bus
+from naru.images.service import Images
+from naru.images.values import Use
+from naru.linux.host import Host, probe
+from naru.networks.service import Networks
+from naru.oci.image import Platform
+from naru.remote.client import RegistryClient
+from naru.remote.fetch import Fetcher
+from naru.remote.hosts import RegistryConfig
+from naru.snapshots.overlay import Snapshots
+from naru.store.db import Database
+from naru.volumes.service import Volumes
+
+log = logging.getLogger(__name__)
+
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+FIXED_HEADERS = [
+    ("Api-Version", "1.56"), ("Docker-Experimental", "false"), ("Ostype", "linux"), ("Server", SERVER),
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    engine: Engine
+    app: App
+    networks: Networks
+
+
+@asynccontextmanager
+async def running(config: Config) -> AsyncIterator[Daemon]:
+    """Raises Conflict if another daemon has the data root, Unsupported for a host that cannot run containers."""
+    host = probe()
+    _check_host(host)
+    async with AsyncExitStack() as stack:
+        _make_roots(config)
+        _lock(config, stack)
+        db = Database(os.path.join(config.data_root, "naru.db"))
+        stack.callback(db.close)
+        if db.damaged:
+            log.error("the database was damaged: it has been put aside as %s, and a new one begun", db.damaged)
+        daemon = await _compose(config, host, db, stack)
+        yield daemon
+
+
+def _check_host(host: Host) -> None:
+    if os.geteuid() != 0:
+        raise Unsupported("naru daemon has to run as root")
+    for program in ("conmon",):
+        if program not in host.programs:
+            raise Unsupported(f"{program} is not installed: apt-get install {program}")
+    if "crun" not in host.programs and "runc" not in host.programs:
+        raise Unsupported("no OCI runtime is installed: apt-get install crun")
+    with open("/proc/filesystems") as file:
+        if "overlay" not in file.read().split():
+            raise Unsupported("this kernel has no overlayfs: modprobe overlay")
+    if not host.apparmor:
+        log.info("AppArmor is not enabled on this host: containers run without it")
+
+
+def _make_roots(config: Config) -> None:
+    for path, mode in ((config.data_root, 0o710), (config.exec_root, 0o711)):
+        os.makedirs(path, exist_ok=True)
+        os.chmod(path, mode)
+    for name in ("containers", "snapshots", "content", "volumes", "build"):
+        os.makedirs(os.path.join(config.data_root, name), mode=0o711 if name == "volumes" else 0o710, exist_ok=True)
+
+
+def _lock(config: Config, stack: AsyncExitStack) -> None:
+    for root in (config.data_root, config.exec_root):
+        fd = os.open(os.path.join(root, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        stack.callback(os.close, fd)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Conflict(
+                f"another naru daemon is using {root}: give this one a --data-root and --exec-root of its own"
+            ) from error
+
+
+def _engine_id(config: Config) -> str:
+    path = os.path.join(config.data_root, "engine-id")
+    try:
+        with open(path) as file:
+            return file.read().strip()
+    except FileNotFoundError:
+        made = "-".join(secrets.token_hex(n) for n in (4, 2, 2, 2, 6))
+        with open(path, "w") as file:
+            file.write(made)
+        return made
+
+
+async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitStack) -> Daemon:
+    bus = Bus()
+    store = ContentStore(os.path.join(config.data_root, "content"))
+    snapshots = Snapshots(os.path.join(config.data_root, "snapshots"), db)
+    await asyncio.to_thread(snapshots.recover)
+    registry = RegistryClient(
+        RegistryConfig(
+            mirrors=config.registry_mirrors,
+            insecure=config.insecure_registries,
+            default_registry=config.default_registry,
+        ),
+        f"naru/{naru.__version__}",
+    )
+    stack.push_async_callback(registry.close)
+    platform = Platform("linux", _MACHINES.get(host.machine, host.machine))
+    images = Images(store, snapshots, db, bus, platform, registry)
+    networks = Networks(db, bus, bridge=config.bridge, bip=config.bip or None, table=_table(config))
+    runtime_name = (
+        config.default_runtime if config.default_runtime in host.programs or "/" in config.default_runtime else "runc"
+    )
+    runtime = Runtime(host, config.exec_root, runtime_name)
+
+    owners: dict[str, Owner] = {}
+    volumes = Volumes(os.path.join(config.data_root, "volumes"), db, bus, lambda name: around.volume_users(name))
+    networking = Networking(
+        networks,
+        lambda id: os.path.join(config.data_root, "containers", id),
+        lambda id: owners[id].record if id in owners else None,
+    )
+    around = Surroundings(
+        host,
+        db,
+        bus,
+        runtime,
+        images,
+        snapshots,
+        networking,
+        volumes,
+        config.data_root,
+        config.cgroup_parent.strip("/"),
+        owners,
+    )
+    images.uses = lambda: [
+        Use(o.record.id, o.record.image_id, o.record.config.image, o.record.state.status.is_live)
+        for o in owners.values()
+        if o.record.image_id
+    ]
+    await networks.start()
+    stack.callback(networks.close)
+    group = await stack.enter_async_context(_tasks())
+    containers = Containers(around, lambda owner: _spawn(group, owner))
+    execs = Execs(around, group)
+    await Adoption(around, lambda owner: _spawn(group, owner)).adopt()
+    await images.recover()
+    builder = Builder(
+        images, snapshots, store, Steps(around), Fetcher(f"naru/{naru.__version__}"), db, bus,
+        os.path.join(config.data_root, "build"), platform, around.now_ns,
+    )  # fmt: skip
+    engine = Engine(
+        around,
+        containers,
+        execs,
+        Processes(containers, host),
+        Files(around),
+        Commits(around),
+        images,
+        networks,
+        volumes,
+        registry,
+        bus,
+    )
+    settings: dict[str, Any] = {
+        "id": _engine_id(config), "server_version": "29.0.0-naru", "component_versions": _component_versions(host, runtime_name),
+        "build_cache": list,
+    }  # fmt: skip
+    groups = (
+        ContainerRoutes(engine), StreamRoutes(engine), ArchiveRoutes(engine), ImageRoutes(engine), NetworkRoutes(engine),
+        BuildRoutes(builder, images), SystemRoutes(engine, settings),
+    )  # fmt: skip
+    app = App([route for each in groups for route in each.routes()], FIXED_HEADERS)
+    return Daemon(engine, app, networks)
+
+
+def _spawn(group: asyncio.TaskGroup, owner: Owner) -> None:
+    group.create_task(owner.run(), name=f"owner-{owner.record.id[:12]}")
+
+
+@asynccontextmanager
+async def _tasks() -> AsyncIterator[asyncio.TaskGroup]:
+    """A task group whose tasks are cancelled, not awaited, at the end: owners never finish by themselves."""
+    stop = asyncio.Event()
+
+    async def hold(started: asyncio.Future[asyncio.TaskGroup]) -> None:
+        with suppress(asyncio.CancelledError):
+            async with asyncio.TaskGroup() as group:
+                started.set_result(group)
+                await stop.wait()
+                raise asyncio.CancelledError
+
+    started: asyncio.Future[asyncio.TaskGroup] = asyncio.get_running_loop().create_future()
+    async with asyncio.TaskGroup() as outer:
+        outer.create_task(hold(started))
+        try:
+            yield await started
+        finally:
+            stop.set()
+
+
+def _table(config: Config) -> str:
+    return "naru" if config.bridge == "naru0" else f"naru-{config.bridge}"
+
+
+def _component_versions(host: Host, runtime: str) -> dict[str, str]:
+    """Read when somebody asks would be a spawn per `version`; the packages' own words at start are enough."""
+    return {
+        "conmon": _installed(host.programs.get("conmon", "")),
+        runtime: _installed(host.programs.get(runtime, runtime)),
+    }
+
+
+def _installed(path: str) -> str:
+    return os.path.realpath(path) if path and shutil.which(path) else "unknown"

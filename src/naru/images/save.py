@@ -1,0 +1,93 @@
+"""Images into one tar: an OCI image layout (image-spec image-layout.md) that has Docker's manifest.json beside it.
+
+Written as it goes, entries in the order of names, times zero: the same images give the same bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from naru.content.blobs import ContentStore
+from naru.errors import NotFound
+from naru.images.catalog import Catalog
+from naru.oci.digest import Digest
+from naru.oci.image import OCI_INDEX, Descriptor, Json, Manifest, Platform, dump_json
+from naru.snapshots.tarformat import DIR, Entry, encode_header, padding
+
+NAME = "io.containerd.image.name"
+REF_NAME = "org.opencontainers.image.ref.name"
+_PIECE = 1 << 20
+
+
+@dataclass(slots=True)
+class Plan:
+    """What goes into the archive; made before the first byte, so that a missing image is an error and not half a tar."""
+
+    index: list[Json] = field(default_factory=list)
+    images: dict[Digest, Json] = field(default_factory=dict)  # manifest → its entry in manifest.json
+    blobs: dict[Digest, Descriptor] = field(default_factory=dict)
+    saved: list[tuple[Digest, str]] = field(default_factory=list)  # target and name, for events
+
+
+def plan(catalog: Catalog, names: Sequence[str], platform: Platform | None) -> Plan:
+    """Raises NotFound, InvalidArgument in Docker's words."""
+    out = Plan()
+    for name in names:
+        row = catalog.find(name)[0]
+        try:
+            image = catalog.resolve(name, platform)
+        except NotFound as error:
+            if platform is None:
+                raise
+            raise NotFound(f"no suitable export target found: {error}") from error
+        target = image.target if platform is None else image.manifest.descriptor
+        ref = None if catalog.is_id(name, row.target.digest) else row.reference
+        named = {NAME: str(ref), REF_NAME: ref.tag} if ref is not None and ref.tag else {}
+        out.index.append(replace(target, annotations={**target.annotations, **named}).to_json())
+        out.blobs.update(catalog.documents.blobs(target))
+        entry = out.images.setdefault(image.manifest.descriptor.digest, _docker(image.manifest))
+        if ref is not None and ref.tag:
+            entry["RepoTags"] = [*(entry["RepoTags"] or ()), ref.familiar]
+        out.saved.append((row.target.digest, ref.familiar if ref else str(row.target.digest)))
+    return out
+
+
+def _docker(manifest: Manifest) -> Json:
+    return {
+        "Config": _path(manifest.config.digest),
+        "RepoTags": None,
+        "Layers": [_path(layer.digest) for layer in manifest.layers],
+    }
+
+
+def _path(digest: Digest) -> str:
+    return f"blobs/{digest.algorithm}/{digest.hex}"
+
+
+async def save(store: ContentStore, planned: Plan) -> AsyncIterator[bytes]:
+    """The archive, piece by piece. Raises NotFound if a blob is deleted before its turn."""
+    algorithms = sorted({digest.algorithm for digest in planned.blobs})
+    for folder in ("blobs/", *(f"blobs/{algorithm}/" for algorithm in algorithms)):
+        yield encode_header(Entry(folder, DIR, mode=0o755))
+    for digest in sorted(planned.blobs):
+        fd = store.open(digest)
+        try:
+            size = os.fstat(fd).st_size
+            yield encode_header(Entry(_path(digest), mode=0o444, size=size))
+            while piece := await asyncio.to_thread(os.read, fd, _PIECE):
+                yield piece
+            yield bytes(padding(size))
+        finally:
+            os.close(fd)
+    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": planned.index}
+    documents = {
+        "index.json": dump_json(index),
+        "manifest.json": dump_json(list(planned.images.values())),
+        "oci-layout": b'{"imageLayoutVersion":"1.0.0"}',
+    }
+    for name, data in documents.items():
+        yield encode_header(Entry(name, mode=0o444, size=len(data))) + data + bytes(padding(len(data)))
+    yield bytes(1024)

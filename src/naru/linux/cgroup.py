@@ -1,0 +1,152 @@
+"""Control groups by path, on v1 and v2 alike: who is in one, freeze, thaw, kill, remove, and what it has used."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from naru.linux.host import CGROUP_ROOT, Host
+
+# The v1 controllers whose trees a container's group lives in; `systemd` is the named one.
+_V1 = ("pids", "freezer", "memory", "cpu", "cpuacct", "cpuset", "blkio", "devices", "hugetlb", "net_cls", "systemd")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Counters of one moment; bytes and nanoseconds."""
+
+    cpu_ns: int = 0
+    cpu_user_ns: int = 0
+    cpu_system_ns: int = 0
+    throttled_periods: int = 0
+    periods: int = 0
+    throttled_ns: int = 0
+    memory_bytes: int = 0
+    memory_limit_bytes: int = 0
+    memory_stat: dict[str, int] = field(default_factory=dict)
+    pids: int = 0
+    pids_limit: int = 0
+    io_bytes: tuple[tuple[int, int, str, int], ...] = ()  # (major, minor, Read|Write, bytes)
+
+
+class Cgroup:
+    """The group `path` ("/naru/<id>") in every hierarchy of the host. A group that does not exist is empty."""
+
+    def __init__(self, host: Host, path: str) -> None:
+        self.path = path
+        self._v2 = host.cgroup_version == 2
+        roots = (
+            [CGROUP_ROOT] if self._v2 else [f"{CGROUP_ROOT}/{c}" for c in _V1 if os.path.isdir(f"{CGROUP_ROOT}/{c}")]
+        )
+        self._dirs = [root + path for root in roots]
+
+    def _dir(self, controller: str) -> str:
+        return CGROUP_ROOT + self.path if self._v2 else f"{CGROUP_ROOT}/{controller}{self.path}"
+
+    def pids(self) -> list[int]:
+        """Every process in the group or below, in no order."""
+        found: list[int] = []
+        for folder, _, _ in os.walk(self._dir("pids")):
+            with suppress(FileNotFoundError, OSError), open(f"{folder}/cgroup.procs") as file:
+                found += map(int, file.read().split())
+        return found
+
+    def exists(self) -> bool:
+        return any(os.path.isdir(folder) for folder in self._dirs)
+
+    def freeze(self, frozen: bool) -> None:
+        """Raises OSError."""
+        if self._v2:
+            path, value = f"{self._dir('')}/cgroup.freeze", "1" if frozen else "0"
+        else:
+            path, value = f"{self._dir('freezer')}/freezer.state", "FROZEN" if frozen else "THAWED"
+        with open(path, "w") as file:
+            file.write(value)
+
+    def is_frozen(self) -> bool:
+        path = f"{self._dir('')}/cgroup.freeze" if self._v2 else f"{self._dir('freezer')}/freezer.state"
+        try:
+            with open(path) as file:
+                return file.read().strip() in ("1", "FROZEN", "FREEZING")
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        """SIGKILL for everybody in the group, frozen ones included."""
+        if self._v2 and os.path.exists(f"{self._dir('')}/cgroup.kill"):
+            with suppress(FileNotFoundError), open(f"{self._dir('')}/cgroup.kill", "w") as file:
+                file.write("1")
+            return
+        for pid in self.pids():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if self.is_frozen():
+            self.freeze(False)
+
+    def remove(self) -> bool:
+        """Take the (empty) group away in every hierarchy; False if some process still lives in it."""
+        gone = True
+        for folder in self._dirs:
+            for inner, _, _ in os.walk(folder, topdown=False):
+                try:
+                    os.rmdir(inner)
+                except FileNotFoundError:
+                    continue
+                except OSError:
+                    gone = False
+        return gone
+
+    def _text(self, controller: str, name: str) -> str:
+        try:
+            with open(f"{self._dir(controller)}/{name}") as file:
+                return file.read()
+        except OSError:
+            return ""
+
+    def _number(self, controller: str, name: str) -> int:
+        text = self._text(controller, name).strip()
+        return int(text) if text.isdigit() else 0
+
+    def _table(self, controller: str, name: str) -> dict[str, int]:
+        pairs = (line.split() for line in self._text(controller, name).splitlines())
+        return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
+
+    def usage(self) -> Usage:
+        return self._usage_v2() if self._v2 else self._usage_v1()
+
+    def _usage_v2(self) -> Usage:
+        cpu = self._table("", "cpu.stat")
+        io = []
+        for line in self._text("", "io.stat").splitlines():
+            device, *pairs = line.split()
+            major, minor = map(int, device.split(":"))
+            values = dict(pair.split("=") for pair in pairs)
+            io += [
+                (major, minor, "Read", int(values.get("rbytes", 0))),
+                (major, minor, "Write", int(values.get("wbytes", 0))),
+            ]
+        return Usage(
+            cpu.get("usage_usec", 0) * 1000, cpu.get("user_usec", 0) * 1000, cpu.get("system_usec", 0) * 1000,
+            cpu.get("nr_throttled", 0), cpu.get("nr_periods", 0), cpu.get("throttled_usec", 0) * 1000,
+            self._number("", "memory.current"), self._number("", "memory.max"), self._table("", "memory.stat"),
+            self._number("", "pids.current"), self._number("", "pids.max"), tuple(io),
+        )  # fmt: skip
+
+    def _usage_v1(self) -> Usage:
+        throttling = self._table("cpu", "cpu.stat")
+        split = self._table("cpuacct", "cpuacct.stat")
+        tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+        io = []
+        for line in self._text("blkio", "blkio.throttle.io_service_bytes").splitlines():
+            parts = line.split()
+            if len(parts) == 3 and parts[1] in ("Read", "Write"):
+                major, minor = map(int, parts[0].split(":"))
+                io.append((major, minor, parts[1], int(parts[2])))
+        return Usage(
+            self._number("cpuacct", "cpuacct.usage"), split.get("user", 0) * tick_ns, split.get("system", 0) * tick_ns,
+            throttling.get("nr_throttled", 0), throttling.get("nr_periods", 0), throttling.get("throttled_time", 0),
+            self._number("memory", "memory.usage_in_bytes"), self._number("memory", "memory.limit_in_bytes"),
+            self._table("memory", "memory.stat"), self._number("pids", "pids.current"), self._number("pids", "pids.max"), tuple(io),
+        )  # fmt: skip

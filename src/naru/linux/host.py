@@ -1,0 +1,93 @@
+"""What this host can do, probed once, in one place; everybody else takes the frozen value."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from dataclasses import dataclass
+
+CGROUP_ROOT = "/sys/fs/cgroup"
+UNIFIED = f"{CGROUP_ROOT}/unified"
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/libexec/podman:/usr/lib/podman"
+_CGROUP2_MAGIC_TYPE = "cgroup2"
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    machine: str  # uname -m
+    kernel: str  # 6.12.0-…
+    kernel_version: tuple[int, int]
+    name: str
+    os_name: str  # PRETTY_NAME of os-release
+    os_version: str
+    cpus: int
+    memory_bytes: int
+    cgroup_version: int  # 2 only for a pure v2 host
+    controllers: frozenset[str]
+    hybrid: bool  # v1 with a cgroup2 tree under …/unified: hidden from the runtime, which refuses such hosts
+    apparmor: bool
+    programs: dict[str, str]  # name → absolute path, of those that were found
+
+    def program(self, name: str) -> str:
+        """Raises FileNotFoundError."""
+        try:
+            return self.programs[name]
+        except KeyError as error:
+            raise FileNotFoundError(2, f"program not found: {name}", name) from error
+
+
+def _mounts() -> dict[str, tuple[str, str]]:
+    """mount point → (type, options)."""
+    table = {}
+    with open("/proc/self/mounts") as file:
+        for line in file:
+            _, point, kind, options, *_ = line.split(" ")
+            table[point] = (kind, options)
+    return table
+
+
+def _os_release() -> dict[str, str]:
+    out = {}
+    for path in ("/etc/os-release", "/usr/lib/os-release"):
+        if os.path.exists(path):
+            with open(path) as file:
+                for line in file:
+                    key, equals, value = line.rstrip("\n").partition("=")
+                    if equals:
+                        out[key] = value.strip("\"'")
+            break
+    return out
+
+
+def probe(programs: tuple[str, ...] = ("crun", "runc", "conmon", "tini", "docker-init", "catatonit")) -> Host:
+    mounts = _mounts()
+    uname = os.uname()
+    release = _os_release()
+    kind, _ = mounts.get(CGROUP_ROOT, ("", ""))
+    v2 = kind == _CGROUP2_MAGIC_TYPE
+    if v2:
+        with open(f"{CGROUP_ROOT}/cgroup.controllers") as file:
+            controllers = frozenset(file.read().split())
+    else:
+        controllers = frozenset(
+            option for _, (k, options) in mounts.items() if k == "cgroup" for option in options.split(",")
+        ) & {"cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "hugetlb", "net_cls"}
+    found = {name: path for name in programs if (path := shutil.which(name, path=_PATH))}
+    numbers = platform.release().split(".")
+    return Host(
+        machine=uname.machine,
+        kernel=uname.release,
+        kernel_version=(int(numbers[0]), int("".join(c for c in numbers[1] if c.isdigit()) or 0)),
+        name=uname.nodename,
+        os_name=release.get("PRETTY_NAME", "Linux"),
+        os_version=release.get("VERSION_ID", ""),
+        cpus=len(os.sched_getaffinity(0)),
+        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        cgroup_version=2 if v2 else 1,
+        controllers=controllers,
+        hybrid=not v2 and mounts.get(UNIFIED, ("",))[0] == _CGROUP2_MAGIC_TYPE,
+        apparmor=os.path.exists("/sys/module/apparmor/parameters/enabled")
+        and os.path.isdir("/sys/kernel/security/apparmor"),
+        programs=found,
+    )

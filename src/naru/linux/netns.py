@@ -1,0 +1,94 @@
+"""Network namespaces without names: made in a thread, held by a descriptor, gone with their last user.
+
+Nothing is mounted and no file is made. The descriptor goes to the runtime as /proc/<our pid>/fd/<n>; once the
+container has joined, its processes keep the namespace (and the veth in it) alive, and the kernel takes both away when
+they end. Sockets opened inside keep it alive too: whoever opens some must close them. See network_namespaces(7).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+from naru.linux import syscalls as sys
+from naru.linux.netlink import LOOPBACK, Netlink, set_up
+
+T = TypeVar("T")
+
+
+def _in_fresh_thread(work: Callable[[], T]) -> Future[T]:
+    future: Future[T] = Future()
+
+    def body() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=body, name="naru-netns").start()
+    return future
+
+
+def create() -> int:
+    """A descriptor of a new namespace in which `lo` is up. Blocks about 0.5 ms; the caller closes the descriptor."""
+
+    def work() -> int:
+        sys.unshare(sys.CLONE_NEWNET)
+        with Netlink() as netlink:
+            netlink.run(set_up(LOOPBACK))
+        return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+    return _in_fresh_thread(work).result()
+
+
+def start_inside(netns_fd: int, work: Callable[[], T]) -> Future[T]:
+    """Start work in a fresh thread that has joined the namespace, for callers that must not block."""
+
+    def joined() -> T:
+        sys.setns(netns_fd, sys.CLONE_NEWNET)
+        return work()
+
+    return _in_fresh_thread(joined)
+
+
+def inside(netns_fd: int, work: Callable[[], T]) -> T:
+    """Run work in a fresh thread that has joined the namespace; blocks. What work raises is raised here."""
+    return start_inside(netns_fd, work).result()
+
+
+def open_of(pid: int) -> int:
+    """A descriptor of the namespace that process pid lives in. Raises OSError (ProcessLookupError if it has ended)."""
+    try:
+        return os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise ProcessLookupError(3, "no such process", f"/proc/{pid}/ns/net") from error
+
+
+def read_sysctl(path: str) -> str | None:
+    """The value of net/<path> in the calling thread's namespace; None if this kernel has no such setting.
+
+    /proc/sys/net shows the namespace of the thread that looks, so this and `write_sysctl` work inside `inside` as well.
+    """
+    try:
+        fd = os.open(f"/proc/sys/net/{path}", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        return os.read(fd, 4096).decode().strip()
+    finally:
+        os.close(fd)
+
+
+def write_sysctl(path: str, value: str) -> bool:
+    """Set net/<path>, unless it is so already; False if this kernel has no such setting. Raises OSError."""
+    known = read_sysctl(path)
+    if known is not None and known != value:
+        fd = os.open(f"/proc/sys/net/{path}", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, value.encode())
+        finally:
+            os.close(fd)
+    return known is not None

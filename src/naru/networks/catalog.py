@@ -1,0 +1,200 @@
+"""Which networks and endpoints there are: in memory, and in the tables `network` and `endpoint`.
+
+Knows nothing of the kernel. Networks are written durably; endpoints are not, for the kernel can tell them again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from ipaddress import IPv4Network
+
+from naru.errors import InvalidArgument, NotFound
+from naru.networks.records import Endpoint, Network, decode_endpoint, decode_network, encode
+from naru.store.db import Database
+
+Filters = Mapping[str, Sequence[str]]
+_LIST_FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
+_PRUNE_FILTERS = ("label", "label!", "until")
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
+
+
+class Catalog:
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._networks: dict[str, Network] = {}
+        self._endpoints: dict[str, dict[str, Endpoint]] = {}  # container id → network id → endpoint
+        self._names: dict[str, dict[str, list[Endpoint]]] = {}  # network id → name → who has it; made when first asked
+
+    def load(self) -> None:
+        self._networks = {row[0]: decode_network(row[1]) for row in self._db.rows("SELECT id, record FROM network")}
+        self._endpoints, self._names = {}, {}
+        for network_id, record in self._db.rows("SELECT network, record FROM endpoint"):
+            endpoint = decode_endpoint(record)
+            if network_id in self._networks:
+                self._endpoints.setdefault(endpoint.container_id, {})[network_id] = endpoint
+
+    # -- networks
+
+    def networks(self) -> list[Network]:
+        """Oldest first."""
+        return sorted(self._networks.values(), key=lambda network: network.created_ns)
+
+    def put(self, network: Network) -> None:
+        """It is on disk when this returns."""
+        self._db.write("REPLACE INTO network VALUES (?, ?, ?)", network.id, network.name, encode(network), durable=True)
+        self._networks[network.id] = network
+
+    def drop(self, network_id: str) -> None:
+        self._db.write("DELETE FROM network WHERE id = ?", network_id, durable=True)
+        del self._networks[network_id]
+
+    def by_id(self, network_id: str) -> Network:
+        return self._networks[network_id]
+
+    def by_name(self, name: str) -> Network | None:
+        return next((network for network in self._networks.values() if network.name == name), None)
+
+    def resolve(self, text: str) -> Network:
+        """By full id, else by exact name, else by unique id prefix. Raises NotFound, InvalidArgument (ambiguous, empty)."""
+        if not text:
+            raise InvalidArgument('invalid name or ID supplied: ""')
+        found = self._networks.get(text) or self.by_name(text)
+        if found is not None:
+            return found
+        matches = [network for network in self._networks.values() if network.id.startswith(text)]
+        if len(matches) > 1:
+            raise InvalidArgument(f"network {text} is ambiguous ({len(matches)} matches found on ID prefix)")
+        if not matches:
+            raise NotFound(f"network {text} not found")
+        return matches[0]
+
+    def subnets(self) -> list[IPv4Network]:
+        return [IPv4Network(pool.subnet) for network in self._networks.values() for pool in network.pools[:1]]
+
+    def used(self, network_id: str) -> set[str]:
+        """Addresses of the network's endpoints."""
+        return {endpoint.ip for endpoint in self.endpoints_on(network_id) if endpoint.ip}
+
+    # -- endpoints
+
+    def endpoints(self) -> list[Endpoint]:
+        return [endpoint for held in self._endpoints.values() for endpoint in held.values()]
+
+    def endpoints_on(self, network_id: str) -> list[Endpoint]:
+        return [held[network_id] for held in self._endpoints.values() if network_id in held]
+
+    def endpoints_of(self, container_id: str) -> list[Endpoint]:
+        """In the order in which the container joined, which is that of its interfaces."""
+        return sorted(
+            self._endpoints.get(container_id, {}).values(), key=lambda end: (len(end.interface), end.interface)
+        )
+
+    def called(self, network_id: str, name: str) -> list[Endpoint]:
+        """Who answers to this name (in lower case) on the network; `name.network` works too."""
+        names = self._names.get(network_id)
+        if names is None:
+            names = self._names[network_id] = {}
+            for endpoint in self.endpoints_on(network_id):
+                for known in endpoint.dns_names:
+                    for form in (known.lower(), f"{known}.{endpoint.network_name}".lower()):
+                        names.setdefault(form, []).append(endpoint)
+        return names.get(name, [])
+
+    def put_endpoints(self, endpoints: Iterable[Endpoint]) -> None:
+        with self._db.transaction() as execute:
+            for endpoint in endpoints:
+                self._names.pop(endpoint.network_id, None)
+                execute(
+                    "REPLACE INTO endpoint VALUES (?, ?, ?)",
+                    endpoint.network_id,
+                    endpoint.container_id,
+                    encode(endpoint),
+                )
+                self._endpoints.setdefault(endpoint.container_id, {})[endpoint.network_id] = endpoint
+
+    def drop_endpoints(self, endpoints: Iterable[Endpoint]) -> None:
+        with self._db.transaction() as execute:
+            for endpoint in endpoints:
+                self._names.pop(endpoint.network_id, None)
+                execute(
+                    "DELETE FROM endpoint WHERE network = ? AND container = ?",
+                    endpoint.network_id,
+                    endpoint.container_id,
+                )
+                held = self._endpoints.get(endpoint.container_id, {})
+                held.pop(endpoint.network_id, None)
+                if not held:
+                    self._endpoints.pop(endpoint.container_id, None)
+
+    # -- filters
+
+    def filtered(self, filters: Filters) -> list[Network]:
+        """Networks that match every filter, each by one of its values (labels: by all). Raises InvalidArgument."""
+        _check(filters, _LIST_FILTERS)
+        dangling = [_truth(value) for value in filters.get("dangling", ())]
+        for value in filters.get("type", ()):
+            if value not in ("builtin", "custom"):
+                raise InvalidArgument("invalid value for filter 'type': must be 'builtin' or 'custom'")
+        return [network for network in self.networks() if self._matches(network, filters, dangling)]
+
+    def _matches(self, network: Network, filters: Filters, dangling: Sequence[bool]) -> bool:
+        free = not network.predefined and not self.endpoints_on(network.id)
+        kind = "builtin" if network.predefined else "custom"
+        return (
+            _one_of(filters.get("name"), lambda value: _matched(value, network.name))
+            and _one_of(filters.get("id"), lambda value: _matched(value, network.id))
+            and _one_of(filters.get("driver"), network.driver.__eq__)
+            and _one_of(filters.get("scope"), "local".__eq__)
+            and _one_of(filters.get("type"), kind.__eq__)
+            and (not dangling or free in dangling)
+            and _has_labels(network.labels, filters.get("label", ()))
+        )
+
+    def prunable(self, filters: Filters, created_before_ns: int | None) -> list[Network]:
+        """Networks that nobody uses. `until` arrives parsed, as created_before_ns. Raises InvalidArgument."""
+        _check(filters, _PRUNE_FILTERS)
+        return [
+            network
+            for network in self.networks()
+            if not network.predefined
+            and not self.endpoints_on(network.id)
+            and (created_before_ns is None or network.created_ns < created_before_ns)
+            and _has_labels(network.labels, filters.get("label", ()))
+            and not any(_has_labels(network.labels, [label]) for label in filters.get("label!", ()))
+        ]
+
+
+def _check(filters: Filters, known: Sequence[str]) -> None:
+    for key in filters:
+        if key not in known:
+            raise InvalidArgument(f"invalid filter '{key}'")
+
+
+def _truth(value: str) -> bool:
+    if value not in _TRUTH:
+        raise InvalidArgument('invalid value for filter \'dangling\': must be "true" (or "1"), or "false" (or "0")')
+    return _TRUTH[value]
+
+
+def _one_of(values: Sequence[str] | None, test: Callable[[str], bool]) -> bool:
+    return not values or any(test(value) for value in values)
+
+
+def _matched(pattern: str, text: str) -> bool:
+    """Docker's match: equal, a part of it, or a regular expression that is found in it."""
+    if pattern in text:
+        return True
+    try:
+        return re.search(pattern, text) is not None
+    except re.error:
+        return False
+
+
+def _has_labels(labels: Mapping[str, str], wanted: Sequence[str]) -> bool:
+    """Every wanted `key` or `key=value` is there."""
+    for want in wanted:
+        key, equals, value = want.partition("=")
+        if key not in labels or (equals and labels[key] != value):
+            return False
+    return True

@@ -1,0 +1,53 @@
+"""Who may do what: the seam between the registry and whoever runs it. The private registry is open; the hub is not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+
+class Action(Enum):
+    LOGIN = "login"  # GET /v2/: also where anonymous pulls are allowed a challenge may be wanted here
+    CATALOG = "catalog"  # the list itself is still filtered by PULL
+    PULL = "pull"
+    PUSH = "push"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    action: Action
+    repository: str = ""  # empty for LOGIN and CATALOG
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody who was identified; `name` is empty for an anonymous one. Upload sessions belong to a name."""
+
+    name: str = ""
+
+
+class Access(Protocol):
+    async def identify(self, authorization: str) -> Caller:
+        """Who sends this Authorization header ("" for none). Raises Refusal UNAUTHORIZED if it is a bad one."""
+
+    def may(self, caller: Caller, want: Want) -> bool:
+        """Never blocks: called for every repository of a catalog page."""
+
+    def challenge(self, wants: Sequence[Want]) -> str:
+        """The WWW-Authenticate value for an anonymous caller who may not; "" if logging in would not help."""
+
+
+class OpenAccess:
+    """Everybody may do everything: for a registry on a private network."""
+
+    async def identify(self, authorization: str) -> Caller:
+        return Caller()
+
+    def may(self, caller: Caller, want: Want) -> bool:
+        return True
+
+    def challenge(self, wants: Sequence[Want]) -> str:
+        return ""

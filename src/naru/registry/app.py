@@ -1,0 +1,102 @@
+"""The registry's one HTTP application: path → access → handler → answer, and JSON whatever goes wrong.
+
+Middleware that compresses has no place here: layers are compressed, and Content-Length, Range and sendfile would go.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from naru import __version__
+from naru.errors import NaruError
+from naru.registry import blobs, manifests
+from naru.registry.access import Action, Want
+from naru.registry.context import Context, Registry, demand, json_answer
+from naru.registry.errors import Refusal, refusal_of
+from naru.registry.routes import Route, match
+
+log = logging.getLogger("naru.registry")
+
+Handler = Callable[[Context], Awaitable[web.StreamResponse]]
+
+
+async def base(context: Context) -> web.StreamResponse:
+    return json_answer({})
+
+
+# endpoint → method → what the caller must be allowed to do, and who does it. HEAD is GET.
+TABLE: dict[str, dict[str, tuple[Action, Handler]]] = {
+    "base": {"GET": (Action.LOGIN, base)},
+    "catalog": {"GET": (Action.CATALOG, manifests.catalog)},
+    "uploads": {"POST": (Action.PUSH, blobs.begin)},
+    "upload": {
+        "GET": (Action.PUSH, blobs.status),
+        "PATCH": (Action.PUSH, blobs.append),
+        "PUT": (Action.PUSH, blobs.finish),
+        "DELETE": (Action.PUSH, blobs.cancel),
+    },
+    "blob": {"GET": (Action.PULL, blobs.get), "DELETE": (Action.DELETE, blobs.delete)},
+    "manifest": {
+        "GET": (Action.PULL, manifests.get),
+        "PUT": (Action.PUSH, manifests.put),
+        "DELETE": (Action.DELETE, manifests.delete),
+    },
+    "tags": {"GET": (Action.PULL, manifests.tags)},
+    "referrers": {"GET": (Action.PULL, manifests.referrers)},
+}
+
+
+def make_app(registry: Registry) -> web.Application:
+    """The application over these parts, which the caller opens and closes."""
+
+    async def serve_v2(request: web.Request) -> web.StreamResponse:
+        try:
+            response = await _answer(registry, request)
+        except NaruError as error:
+            response = _refused(refusal_of(error))
+        except OSError as error:  # the disk: full, read-only, failing
+            log.error("%s %s: %s", request.method, request.path, error)
+            response = _refused(Refusal("UNAVAILABLE", f"storage: {error.strerror}"))
+        except Exception:  # the task's root: the client gets JSON, the log the trace
+            log.exception("%s %s", request.method, request.path)
+            response = _refused(Refusal("UNKNOWN"))
+        response.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
+        return response
+
+    app = web.Application()
+    app.router.add_route("*", "/v2", serve_v2)
+    app.router.add_route("*", "/v2/{path:.*}", serve_v2)
+    app.router.add_get("/", _about)
+    return app
+
+
+async def _answer(registry: Registry, request: web.Request) -> web.StreamResponse:
+    route = match(request.path)
+    if route is None:
+        raise Refusal("UNSUPPORTED", "no such endpoint", status=404)
+    action, handler = _find_handler(route, request.method)
+    caller = await registry.access.identify(request.headers.get("Authorization", ""))
+    demand(registry, caller, Want(action, route.repository))
+    return await handler(Context(request, route, caller, registry))
+
+
+def _find_handler(route: Route, method: str) -> tuple[Action, Handler]:
+    methods = TABLE[route.endpoint]
+    found = methods.get("GET" if method == "HEAD" else method)
+    if found is None:
+        allowed = ", ".join((*methods, "HEAD") if "GET" in methods else methods)
+        raise Refusal("UNSUPPORTED", headers={"Allow": allowed})
+    return found
+
+
+def _refused(refusal: Refusal) -> web.Response:
+    return web.Response(
+        status=refusal.status, body=refusal.body(), content_type="application/json", headers=refusal.headers
+    )
+
+
+async def _about(request: web.Request) -> web.Response:
+    return json_answer({"name": "naru registry", "version": __version__, "api": "/v2/"})

@@ -1,0 +1,154 @@
+"""Unpacking foreign tars: starts the confined child, judges its report. The archive itself is never parsed here.
+
+Layers go to a staging directory of their own (`extract_layer`), any number at the same time, and become part of a
+stack by `Snapshots.commit_staged`. `extract_into` puts an archive into an existing tree (docker cp).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+import sys
+from dataclasses import dataclass
+
+import isal
+
+import naru.errors
+import naru.snapshots.unpack_child
+from naru.content.blobs import ContentStore
+from naru.errors import DataLoss, Internal, InvalidArgument, NaruError, Unavailable
+from naru.linux.process import Child, spawn
+from naru.oci.digest import Digest, chain_id
+from naru.oci.image import Descriptor
+from naru.snapshots.overlay import Snapshots, Staged
+from naru.snapshots.threads import finish_in_thread
+from naru.snapshots.walk import open_dir
+
+LIMIT_BYTES = 1 << 38  # uncompressed size of one archive; the free space of the disk is the other limit
+MEMORY_BYTES = 1 << 30
+_PYTHON = os.path.realpath(sys.executable)
+_SCRIPT = os.path.abspath(naru.snapshots.unpack_child.__file__)
+_SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(_SCRIPT)))
+_LIBRARIES = os.path.dirname(os.path.dirname(os.path.abspath(isal.__file__)))
+_OURS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EROFS)
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """What the child reports."""
+
+    diff_id: Digest  # of the whole uncompressed stream
+    size_bytes: int
+    entries: int
+    disk_bytes: int
+    implied: tuple[str, ...]
+
+
+async def extract_layer(
+    snapshots: Snapshots,
+    store: ContentStore,
+    descriptor: Descriptor,
+    diff_id: Digest,
+    *,
+    limit_bytes: int = LIMIT_BYTES,
+) -> Staged:
+    """Unpack the layer's blob into a staging directory, which is the caller's from then on.
+
+    Raises DataLoss if its content is not diff_id, InvalidArgument or Unsupported for a malformed archive, Unavailable
+    for a full disk, NotFound if the blob is missing; nothing is left then.
+    """
+    blob = store.open(descriptor.digest)
+    try:
+        path = snapshots.stage()
+        try:
+            unpacked = await _unpack(blob, os.path.join(path, "fs"), limit_bytes)
+            if unpacked.diff_id != diff_id:
+                raise DataLoss(f'wrong diff id calculated on extraction "{unpacked.diff_id}", expected "{diff_id}"')
+        except BaseException as error:
+            await finish_in_thread(snapshots.destroy, [path])
+            if isinstance(error, NaruError):
+                raise type(error)(f"failed to extract layer {descriptor.digest}: {error}") from error
+            raise
+    finally:
+        os.close(blob)
+    return Staged(path, unpacked.diff_id, unpacked.disk_bytes, unpacked.implied)
+
+
+async def apply_layer(
+    snapshots: Snapshots, store: ContentStore, descriptor: Descriptor, diff_id: Digest, parent: Digest | None
+) -> Digest:
+    """Unpack one layer and commit it on top of parent; returns its chain ID. Raises as `extract_layer`."""
+    chain = Digest.of(f"{parent} {diff_id}".encode()) if parent else chain_id([diff_id])
+    assert chain is not None
+    if not snapshots.has(chain):
+        staged = await extract_layer(snapshots, store, descriptor, diff_id)
+        try:
+            await finish_in_thread(snapshots.commit_staged, [staged], [chain], parent)
+        finally:
+            await finish_in_thread(snapshots.destroy, [staged.path])  # gone already if it was committed
+    return chain
+
+
+async def extract_into(
+    root: int, folder: str, archive: int, *, no_overwrite_dir_non_dir: bool = False,
+    owner: tuple[int, int] | None = None, limit_bytes: int = LIMIT_BYTES,
+) -> Unpacked:  # fmt: skip
+    """Unpack the tar (of any compression) that can be read from `archive` into `folder` of the tree `root`, which is
+    taken as `/`: links in folder and in the archive lead nowhere else. `owner` replaces the owners in the archive.
+
+    Raises InvalidArgument, Unsupported, Unavailable; entries before the faulty one have been written.
+    """
+    ids = f"{owner[0]}:{owner[1]}" if owner is not None else "-"
+    settings = [
+        "copy",
+        str(limit_bytes),
+        str(MEMORY_BYTES),
+        "01"[no_overwrite_dir_non_dir],
+        ids,
+        "/" + folder.lstrip("/"),
+    ]
+    return await _run(root, archive, settings)
+
+
+async def _unpack(blob: int, target: str, limit_bytes: int) -> Unpacked:
+    root = open_dir(target)
+    try:
+        disk = os.fstatvfs(root)
+        limit = min(limit_bytes, disk.f_bavail * disk.f_frsize)
+        return await _run(root, blob, ["layer", str(limit), str(MEMORY_BYTES), "0", "-", "/"])
+    finally:
+        os.close(root)
+
+
+async def _run(root: int, archive: int, settings: list[str]) -> Unpacked:
+    argv = [_PYTHON, "-I", "-S", "-X", "utf8", _SCRIPT, _SOURCE, _LIBRARIES, *settings]
+    report, faults = (os.memfd_create(name, os.MFD_CLOEXEC) for name in ("report", "faults"))
+    try:
+        child = Child(spawn(argv, env={}, fds={0: archive, 1: report, 2: faults, 3: root}))
+        try:
+            code = await child.wait_exit()
+        except asyncio.CancelledError:
+            os.kill(child.pid, signal.SIGKILL)
+            os.waitpid(child.pid, 0)  # noqa: ASYNC222 - killed: it ends at once
+            raise
+        if code != 0:
+            text = os.pread(faults, 4096, 0).decode("utf-8", "replace").strip()
+            raise Internal(f"unpack: the child ended with {code}: {text}")
+        return _judge(os.pread(report, os.fstat(report).st_size, 0).decode("utf-8", "surrogateescape").split("\0"))
+    finally:
+        os.close(report)
+        os.close(faults)
+
+
+def _judge(fields: list[str]) -> Unpacked:
+    kind, *rest = fields
+    if kind == "ok":
+        digest, size, entries, disk, *implied = rest
+        return Unpacked(Digest.parse(digest), int(size), int(entries), int(disk), tuple(implied))
+    if kind == "OSError":
+        number, entry, reason = rest
+        fault = Unavailable if int(number) in _OURS else InvalidArgument
+        raise fault(f"{reason}: {entry[:200]!r}" if entry else reason)
+    raise getattr(naru.errors, kind, Internal)(rest[0])

@@ -1,0 +1,193 @@
+"""A tar as a stream of entries, read or written, in constant memory. Pure: it is given a function that reads or writes.
+
+Long names, pax headers and padding are dealt with here, the headers themselves in `tarformat`. Time and memory are
+linear in what is read: metadata is bounded in size and in number, and nothing is ever seeked.
+"""
+
+from __future__ import annotations
+
+from naru.errors import InvalidArgument
+from naru.snapshots.tarformat import (
+    BLOCK,
+    DIR,
+    FILE,
+    GNU_LINK,
+    GNU_NAME,
+    METADATA_LIMIT_BYTES,
+    PAX,
+    PAX_GLOBAL,
+    Entry,
+    encode_header,
+    invalid,
+    merge_pax,
+    padding,
+    parse_header,
+    parse_pax,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ENTRY_LIMIT = 4_000_000
+_METADATA_PER_ENTRY = 4  # a name, a link and a pax header; one to spare
+_PIECE = 1 << 20
+_ZEROS = bytes(BLOCK)
+
+
+def truncated() -> InvalidArgument:
+    return InvalidArgument("unexpected EOF")
+
+
+class TarReader:
+    """Iterate for the entries; `copy` takes the body of the last one, which is skipped if nobody does.
+
+    `more()` returns some bytes, b"" at the end. Raises InvalidArgument, Unsupported, and what `more` raises.
+    """
+
+    def __init__(self, more: Callable[[], bytes]) -> None:
+        self._more = more
+        self._piece = memoryview(b"")
+        self._body = 0  # bytes of the current entry not yet taken
+        self._padding = 0
+        self.entries = 0
+
+    def __iter__(self) -> Iterator[Entry]:
+        while (entry := self._next()) is not None:
+            self.entries += 1
+            if self.entries > ENTRY_LIMIT:
+                raise InvalidArgument(f"tar of more than {ENTRY_LIMIT} entries")
+            yield entry
+
+    def copy(self, write: Callable[[memoryview], object]) -> None:
+        """Hand the rest of the current body to write, piece by piece."""
+        while self._body:
+            piece = self._some(self._body)
+            self._body -= len(piece)
+            write(piece)
+
+    def read(self, limit_bytes: int) -> bytes:
+        """The whole of the current body. Raises InvalidArgument if it is larger than the limit."""
+        if self._body > limit_bytes:
+            raise InvalidArgument(f"tar entry of {self._body} bytes where at most {limit_bytes} are allowed")
+        data = self._exact(self._body)
+        self._body = 0
+        return data
+
+    def drain(self) -> None:
+        """Read what follows the archive, to the end of the stream: it belongs to the digest."""
+        while self._more():
+            pass
+
+    def _some(self, limit: int) -> memoryview:
+        if not self._piece:
+            self._piece = memoryview(self._more())
+            if not self._piece:
+                raise truncated()
+        piece, self._piece = self._piece[:limit], self._piece[limit:]
+        return piece
+
+    def _exact(self, size: int) -> bytes:
+        if len(self._piece) >= size:
+            piece, self._piece = self._piece[:size], self._piece[size:]
+            return bytes(piece)
+        out = bytearray()
+        while len(out) < size:
+            out += self._some(size - len(out))
+        return bytes(out)
+
+    def _block(self) -> bytes | None:
+        """The next header block; None at a clean end of the stream."""
+        if not self._piece:
+            self._piece = memoryview(self._more())
+            if not self._piece:
+                return None
+        return self._exact(BLOCK)
+
+    def _skip(self) -> bool:
+        """Go past the current body and its padding; False if the stream ends within the padding, which is no harm."""
+        while self._body:
+            self._body -= len(self._some(self._body))
+        while self._padding:
+            if not self._piece:
+                self._piece = memoryview(self._more())
+                if not self._piece:
+                    return False
+            self._padding -= len(self._some(self._padding))
+        return True
+
+    def _next(self) -> Entry | None:
+        name = link = ""
+        records: dict[str, bytes] = {}
+        for _ in range(_METADATA_PER_ENTRY + 1):
+            entry = self._next_header()
+            while entry is not None and entry.kind == PAX_GLOBAL:  # comments of git archive; says nothing we heed
+                self._metadata(entry)
+                entry = self._next_header()
+            if entry is None:
+                if name or link or records:
+                    raise truncated()
+                return None
+            if entry.kind == PAX:
+                records = parse_pax(self._metadata(entry))
+            elif entry.kind == GNU_NAME:
+                name = self._long_text(entry)
+            elif entry.kind == GNU_LINK:
+                link = self._long_text(entry)
+            else:
+                return self._finish(entry, name, link, records)
+        raise invalid("too many headers for one entry")
+
+    def _next_header(self) -> Entry | None:
+        if not self._skip():
+            return None
+        block = self._block()
+        if block is None:
+            return None
+        if block == _ZEROS:
+            second = self._block()
+            if second is not None and second != _ZEROS:
+                raise invalid()
+            return None
+        entry = parse_header(block)
+        self._body, self._padding = entry.size, padding(entry.size)
+        return entry
+
+    def _metadata(self, entry: Entry) -> bytes:
+        if entry.size > METADATA_LIMIT_BYTES:
+            raise invalid(f"metadata of {entry.size} bytes")
+        return self.read(METADATA_LIMIT_BYTES)
+
+    def _long_text(self, entry: Entry) -> str:
+        return self._metadata(entry).partition(b"\0")[0].decode("utf-8", "surrogateescape")
+
+    def _finish(self, entry: Entry, name: str, link: str, records: dict[str, bytes]) -> Entry:
+        entry.name, entry.link = name or entry.name, link or entry.link
+        if records:
+            entry = merge_pax(entry, records)
+        if entry.kind == FILE and entry.name.endswith("/"):
+            entry.kind, entry.size = DIR, 0
+        self._body, self._padding = entry.size, padding(entry.size)
+        return entry
+
+
+class TarWriter:
+    """Entries into a tar, in the order given. `out` takes the bytes; `close` ends the archive, not what is behind out."""
+
+    def __init__(self, out: Callable[[bytes], object]) -> None:
+        self._out = out
+
+    def add(self, entry: Entry, read: Callable[[int], bytes] | None = None) -> None:
+        """Write entry; `read(n)` gives its body. One that ends early (a file cut short as we read it) is filled up with
+        zeros, as GNU tar does: the size has been written already."""
+        self._out(encode_header(entry))
+        left = entry.size
+        while left:
+            piece = read(min(left, _PIECE)) if read is not None else b""
+            self._out(piece or bytes(min(left, _PIECE)))
+            left -= len(piece) or min(left, _PIECE)
+        if entry.size:
+            self._out(bytes(padding(entry.size)))
+
+    def close(self) -> None:
+        self._out(bytes(2 * BLOCK))

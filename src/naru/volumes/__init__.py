@@ -1,0 +1,1 @@
+"""Named volumes: records, and the local driver."""
