@@ -21,6 +21,8 @@ from naru.errors import InvalidArgument
         ("a+X", 0o744, False, 0o755),
         ("u+s,+t", 0o755, False, 0o5755),
         ("u=rw-w+x", 0o000, False, 0o500),
+        ("u=rwX", 0o4700, False, 0o700),
+        ("u=rwX", 0o4700, True, 0o4700),
     ],
 )
 def test_change(text: str, mode: int, is_dir: bool, expected: int) -> None:

@@ -31,7 +31,7 @@ def _lines(text: str | bytes) -> list[tuple[str, str, int, int]]:
         # the escape directive
         ("# escape=`\nRUN a `\n b\\\nRUN c", [("RUN", "a  b\\", 2, 3), ("RUN", "c", 4, 4)]),
         ("# a comment\n# escape=`\nRUN a \\\nb", [("RUN", "a b", 3, 4)]),
-        ("\n# escape=`\nRUN a `", [("RUN", "a", 3, 3)]),
+        ("\n# escape=`\nRUN a `", [("RUN", "a `", 3, 3)]),
     ],
 )
 def test_logical_lines(text: str | bytes, expected: list[tuple[str, str, int, int]]) -> None:

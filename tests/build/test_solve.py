@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 
 import pytest
-from conftest import World, tar_of
+from buildworld import World, pieces, tar_of
 
+from naru.build.context import Context, receive
 from naru.build.parse import DockerfileError
+from naru.build.solve import BuildRequest, BuildResult
 from naru.build.steps import StepFailed
 from naru.errors import InvalidArgument, NotFound, Unsupported
+from naru.events import Progress
 from naru.oci.digest import Digest
 
 pytestmark = pytest.mark.root
@@ -356,3 +360,77 @@ def test_the_manifest_and_config_are_in_the_store(world: World) -> None:
     result = world.build(SIMPLE, {"main.txt": ""})
     manifest = json.loads(world.store.read(result.image_id, 1 << 20))
     assert all(world.store.has(Digest(layer["digest"])) for layer in [*manifest["layers"], manifest["config"]])
+
+
+def test_a_cancelled_build_leaves_nothing(world: World) -> None:
+    async def work() -> None:
+        started = asyncio.Event()
+        context = world.path / "cancelled"
+        context.mkdir()
+        (context / "Dockerfile").write_text("FROM busybox\nRUN echo started && while true; do :; done\n")
+
+        def report(progress: Progress) -> None:
+            if progress.stream == "started\n":
+                started.set()
+
+        async with asyncio.TaskGroup() as group:
+            build = group.create_task(world.builder.build(BuildRequest(Context(str(context))), report))
+            await started.wait()
+            build.cancel()
+
+    asyncio.run(work())
+    assert world.db.rows("SELECT * FROM active") == []
+    assert list(world.path.joinpath("build/scratch").iterdir()) == []
+    assert world.db.rows("SELECT * FROM lease") == []
+
+
+def test_builds_at_the_same_time_do_not_disturb_each_other(world: World) -> None:
+    async def work() -> list[BuildResult]:
+        async with asyncio.TaskGroup() as group:
+            tasks = []
+            for number in range(4):
+                context = world.path / f"parallel-{number}"
+                context.mkdir()
+                (context / "f").write_text("same")
+                (context / "Dockerfile").write_text(
+                    f"FROM busybox\nCOPY f /f\nRUN --mount=type=cache,target=/c touch /c/{number}\n"
+                )
+                request = BuildRequest(Context(str(context)), tags=(f"app{number}",))
+                tasks.append(group.create_task(world.builder.build(request, lambda _: None)))
+        return [task.result() for task in tasks]
+
+    assert len(asyncio.run(work())) == 4
+    assert all(world.read(f"app{number}", "/f") == "same" for number in range(4))
+
+
+def test_a_received_context_is_built(world: World) -> None:
+    async def work() -> BuildResult:
+        data = tar_of({"Dockerfile": b"FROM busybox\nCOPY f /f\nRUN stat -c %u /f > /owner\n", "f": b"text"})
+        async with receive(pieces(data), world.builder.scratch) as context:
+            return await world.builder.build(BuildRequest(context, tags=("app",)), lambda _: None)
+
+    asyncio.run(work())
+    assert world.read("app", "/owner") == "0\n"
+
+
+def test_source_date_epoch_fixes_the_times(world: World) -> None:
+    world.build("FROM busybox\nENV a=b\n", build_args={"SOURCE_DATE_EPOCH": "86400"}, tags=("app",))
+    assert world.images.resolve("app").config.created == "1970-01-02T00:00:00Z"
+    with pytest.raises(InvalidArgument, match="invalid SOURCE_DATE_EPOCH: x"):
+        world.build("FROM busybox\n", build_args={"SOURCE_DATE_EPOCH": "x"})
+
+
+def test_a_passwd_that_is_a_fifo_is_an_error_and_no_wait(world: World) -> None:
+    world.build("FROM busybox\nRUN rm /etc/passwd && /bin/busybox mkfifo /etc/passwd\n", tags=("trap",))
+    with pytest.raises(InvalidArgument, match="/etc/passwd: not a regular file"):
+        world.build("FROM trap\nCOPY --chown=bob Dockerfile /x\n")
+
+
+def test_mount_points_a_step_replaced_are_left_alone(world: World) -> None:
+    text = """\
+FROM busybox
+RUN --mount=type=tmpfs,target=/made/deep touch /made/mine && mkdir /made/other
+RUN ls /made > /list
+"""
+    world.build(text, tags=("app",))
+    assert world.read("app", "/list") == "mine\nother\n"

@@ -21,7 +21,8 @@ from naru.networks.records import Endpoint, EndpointRequest, Member, PortRequest
 from naru.networks.service import Networks
 from naru.store.db import Database
 
-PATIENCE_S = 0.25  # after which a packet counts as dropped
+PATIENCE_S = 3
+DROPPED_S = 0.15  # after which a packet counts as dropped
 
 
 @dataclass
@@ -62,8 +63,8 @@ class Box:
         os.close(self.fd)
 
 
-def fetch(ip: str, port: int) -> bytes:
-    with socket.create_connection((ip, port), PATIENCE_S) as connection:
+def fetch(ip: str, port: int, patience_s: float = PATIENCE_S) -> bytes:
+    with socket.create_connection((ip, port), patience_s) as connection:
         data = b""
         while piece := connection.recv(100):
             data += piece
@@ -72,7 +73,7 @@ def fetch(ip: str, port: int) -> bytes:
 
 def refused(ip: str, port: int) -> bool:
     try:
-        fetch(ip, port)
+        fetch(ip, port, DROPPED_S)
     except OSError:
         return True
     return False
@@ -118,6 +119,12 @@ class World:  # what tests need comes by way of it: two conftest modules cannot 
 
     async def refused(self, ip: str, port: int) -> bool:
         return await asyncio.to_thread(refused, ip, port)
+
+    @staticmethod
+    async def until(true: Callable[[], bool]) -> None:
+        async with asyncio.timeout(5):
+            while not true():
+                await asyncio.to_thread(os.sched_yield)
 
     is_refused = staticmethod(_refused)
 

@@ -199,10 +199,7 @@ def test_attach_and_detach_leave_nothing(play: Any) -> None:
             await world.end(box)
         assert world.db.rows("SELECT * FROM endpoint") == []
         assert "elements" not in elements("published")
-        deadline = time.monotonic() + 5  # the kernel removes interfaces of dead namespaces a little later
-        while links() != before and time.monotonic() < deadline:
-            await asyncio.sleep(0)
-        assert links() == before
+        await world.until(lambda: links() == before)  # the kernel removes interfaces of dead namespaces a little later
         assert len(os.listdir("/proc/self/fd")) < 60
 
     play(story)
@@ -221,7 +218,7 @@ def test_endpoint_says_what_the_container_has(play: Any) -> None:
         def look() -> None:
             with Netlink() as here:
                 assert [(a.ip, a.prefix) for a in here.addresses()] == [("127.0.0.1", 8), ("10.9.8.7", 24)]
-                assert [(str(r.destination), r.gateway) for r in here.routes()][0] == ("0.0.0.0/0", "10.9.8.1")
+                assert next((str(r.destination), r.gateway) for r in here.routes()) == ("0.0.0.0/0", "10.9.8.1")
                 assert here.link("eth0").mac == end.mac  # type: ignore[union-attr]
             assert read("/proc/sys/net/ipv6/conf/eth0/disable_ipv6") == "1\n"
 
@@ -458,13 +455,18 @@ def test_leaving_packets_are_masqueraded_and_foreign_sources_dropped(play: Any) 
         forger = await world.run("d")
         forger.inside(lambda: os.system("ip addr add 10.55.0.77/32 dev eth0"))
 
-        def forged() -> bool:
-            with socket.socket() as connection:
-                connection.settimeout(0.2)
-                connection.bind(("10.55.0.77", 0))
-                return connection.connect_ex(("10.55.0.2", 80)) != 0
+        def send(source: str) -> None:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                sender.bind((source, 0))
+                sender.sendto(source.encode(), ("10.55.0.2", 5000))
 
-        assert await asyncio.to_thread(forger.inside, forged)
+        receiver = lan.inside(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        with receiver:
+            receiver.bind(("10.55.0.2", 5000))
+            receiver.settimeout(3)
+            await asyncio.to_thread(forger.inside, partial(send, "10.55.0.77"))
+            await asyncio.to_thread(forger.inside, partial(send, forger.ip))
+            assert await asyncio.to_thread(receiver.recv, 100) == forger.ip.encode()  # the first never arrived
 
     play(story)
 
@@ -523,9 +525,7 @@ def test_a_flushed_ruleset_is_put_back(play: Any) -> None:
         await web.serve(80, b"web")
         with Nft() as nft:
             nft.run("flush ruleset")
-        async with asyncio.timeout(2):
-            while "172.17.0.2" not in elements_or_nothing():
-                await asyncio.sleep(0)
+        await world.until(lambda: "172.17.0.2" in elements_or_nothing())
         assert await world.fetch("127.0.0.1", 8080)
         with Nft() as nft:
             nft.run("flush ruleset")
@@ -553,6 +553,6 @@ def test_attach_is_quick(play: Any) -> None:
             )
             taken.append(time.perf_counter() - start)
         print(f"attach: median {sorted(taken)[15] * 1000:.2f} ms, best {min(taken) * 1000:.2f} ms")
-        assert min(taken) < 0.003
+        assert min(taken) < 0.006  # 2.2 to 2.7 on a quiet machine; this catches a veth moved or deleted (16 ms)
 
     play(story)

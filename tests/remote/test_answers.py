@@ -6,7 +6,7 @@ import pytest
 
 from naru.errors import Forbidden, InvalidArgument, NaruError, NotFound, Unauthenticated, Unavailable
 from naru.oci.reference import parse
-from naru.remote.answers import clean, pull_refusal, redact, refusal, retry_after_s, token_refusal_text
+from naru.remote.answers import Unknown, clean, pull_refusal, redact, refusal, retry_after_s, token_refusal_text
 
 GET = 'Get "https://r/v2/"'
 
@@ -18,9 +18,10 @@ def body(code: str, message: str) -> bytes:
 @pytest.mark.parametrize(
     ("status", "raw", "anonymous", "kind", "text"),
     [
-        (404, body("MANIFEST_UNKNOWN", "manifest unknown"), True, NotFound, "manifest for alpine:nope not found: manifest unknown: manifest unknown"),
-        (404, b"<html>", True, NotFound, "manifest for alpine:nope not found: manifest unknown: manifest unknown"),
-        (404, body("NAME_UNKNOWN", ""), True, NotFound, "repository alpine not found: name unknown: repository name not known to registry"),
+        (404, body("MANIFEST_UNKNOWN", "manifest unknown"), True, Unknown, "manifest for alpine:nope not found: manifest unknown: manifest unknown"),
+        (404, b"<html>", True, Unknown, "manifest for alpine:nope not found: manifest unknown: manifest unknown"),
+        (404, body("NAME_UNKNOWN", ""), True, Unknown, "repository alpine not found: name unknown: repository name not known to registry"),
+        (404, body("NOT_FOUND", "no such project"), True, Unknown, f"{GET}: not found: no such project"),
         (401, body("UNAUTHORIZED", "authentication required"), True, NotFound, "pull access denied for alpine, repository does not exist or may require 'docker login': unauthorized: authentication required"),
         (401, b"", False, Unauthenticated, "unauthorized: authentication required"),
         (403, body("DENIED", "requested access to the resource is denied"), False, NotFound, "pull access denied for alpine, repository does not exist or may require 'docker login': denied: requested access to the resource is denied"),

@@ -14,7 +14,7 @@ import pytest
 from handmade import RawServer, Seen, client, layer, reply
 
 from naru.content.blobs import ContentStore
-from naru.errors import DataLoss, Forbidden, InvalidArgument, NotFound, Unauthenticated, Unavailable
+from naru.errors import DataLoss, Forbidden, Internal, InvalidArgument, NotFound, Unauthenticated, Unavailable
 from naru.oci.digest import Digest
 from naru.oci.image import OCI_CONFIG, OCI_MANIFEST, Descriptor, Manifest
 from naru.oci.reference import Reference, parse
@@ -59,6 +59,7 @@ def test_an_image_goes_there_and_back(tmp_path: Path, content: ContentStore) -> 
             assert (await opened.resolve(parse(f"{host}/team/app:large"), None))[1] == large
             digest = await opened.push_manifest(ref, manifest.raw, OCI_MANIFEST, None)
             assert digest == Digest.of(manifest.raw)
+            assert await opened.inspect(ref, None) == manifest.descriptor
             for wanted in (ref, parse(f"{host}/team/app@{digest}"), parse(f"{host}/team/app:nope@{digest}")):
                 assert await opened.resolve(wanted, None) == (manifest.descriptor, manifest.raw)
             assert await opened.fetch_manifest(ref, digest, OCI_MANIFEST, None) == manifest.raw
@@ -93,9 +94,16 @@ def test_what_is_not_there(tmp_path: Path, content: ContentStore) -> None:
                 await opened.resolve(parse(f"{host}/none"), None)
             await push(opened, parse(f"{host}/some"), content, b"x")
             with pytest.raises(
-                NotFound, match=f"manifest for {host}/some:nope not found: manifest unknown: manifest unknown"
+                NotFound, match=f"manifest for {host}/some:latest not found: manifest unknown: manifest unknown"
             ):
-                await opened.resolve(parse(f"{host}/some:nope"), None)
+                await opened.resolve(parse(f"{host}/some"), None)
+            for name in ("some:nope", "none:1", f"some@{Digest.of(b'?')}"):
+                with pytest.raises(NotFound) as caught:
+                    await opened.resolve(parse(f"{host}/{name}"), None)
+                ref = f"{host}/{name}"
+                assert str(caught.value) == f'failed to resolve reference "{ref}": {ref}: not found'
+                with pytest.raises(NotFound, match=r"^manifest unknown: manifest unknown$"):
+                    await opened.inspect(parse(ref), None)
             with content.ingest() as ingest, pytest.raises(NotFound, match="blob unknown"):
                 await opened.fetch_blob(parse(f"{host}/some"), layer(b"y"), ingest, lambda n: None, None)
             with pytest.raises(NotFound, match="manifest blob unknown"):
@@ -233,6 +241,27 @@ def test_login() -> None:
                 assert await opened.check_login(server.host, me) == "keep me"
                 with pytest.raises(Unauthenticated, match="unauthorized: incorrect username or password"):
                     await opened.check_login(server.host, Credentials("me", "wrong"))
+
+    asyncio.run(main())
+
+
+def test_a_registry_that_is_not_there_is_told_in_dockers_words(content: ContentStore) -> None:
+    refused, digest = "dial tcp 127.0.0.1:9: connect: connection refused", content.put(b"data")
+    push_words = f'failed to do request: Head "https://127.0.0.1:9/v2/wire/blobs/{digest}": {refused}'
+
+    async def main() -> None:
+        async with client() as opened:
+            with pytest.raises(Internal) as internal:
+                await opened.check_login("127.0.0.1:9", Credentials("u", "p"))
+            assert str(internal.value) == f'Get "http://127.0.0.1:9/v2/": {refused}'
+            with pytest.raises(Internal, match=refused):
+                await opened.inspect(parse("127.0.0.1:9/x:1"), None)
+            ref = parse("127.0.0.1:9/wire:1")
+            with pytest.raises(Unavailable) as caught:
+                await opened.push_blob(ref, layer(b"data"), lambda: content.open(digest), lambda n: None, None, None)
+            assert str(caught.value) == push_words
+            with pytest.raises(Unavailable, match=r'Put "https://127.0.0.1:9/v2/wire/manifests/1": dial tcp'):
+                await opened.push_manifest(ref, b"{}", OCI_MANIFEST, None)
 
     asyncio.run(main())
 

@@ -23,6 +23,16 @@ def test_a_default_registry_replaces_docker_hub() -> None:
     assert config.endpoints("docker.io", push=True) == (Endpoint("hub.corp:5000", ("https", "http"), verify_tls=False),)
 
 
+def test_docker_hub_is_searched_elsewhere() -> None:
+    config = RegistryConfig(mirrors=("mirror.example",))
+    assert config.search_endpoints("docker.io") == (
+        Endpoint("mirror.example", ("https",), True),
+        Endpoint("index.docker.io"),
+    )
+    assert config.search_endpoints("quay.io") == (Endpoint("quay.io"),)
+    assert RegistryConfig(default_registry="hub.corp").search_endpoints("docker.io") == (Endpoint("hub.corp"),)
+
+
 @pytest.mark.parametrize(
     ("insecure", "host", "expected"),
     [

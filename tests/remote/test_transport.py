@@ -15,7 +15,7 @@ from aiohttp import web
 from handmade import RawServer, Seen, client, layer, reply
 
 from naru.content.blobs import ContentStore
-from naru.errors import Forbidden, NaruError, Unauthenticated, Unavailable
+from naru.errors import Forbidden, Internal, NaruError, Unauthenticated, Unavailable
 from naru.oci.digest import Digest
 from naru.oci.image import OCI_MANIFEST
 from naru.oci.reference import parse
@@ -167,6 +167,8 @@ def test_redirects_are_followed_without_authorization() -> None:
         ("/again", "stopped after 5 redirects"),
         ("file:///etc/passwd", "invalid location"),
         ("http://[bad", "invalid location"),
+        ("http://h:port/", "invalid location"),
+        ("http://h:99999/", "invalid location"),
     ],
 )
 def test_redirects_that_lead_nowhere(location: str, text: str) -> None:
@@ -240,7 +242,7 @@ def test_schemes(tls: ssl.SSLContext) -> None:
             async with client() as registry:
                 assert (await registry.resolve(ref, None))[1] == BODY
             async with client(RegistryConfig(insecure=())) as registry:
-                with pytest.raises(Unavailable, match="tls: failed to verify certificate: x509"):
+                with pytest.raises(Internal, match="tls: failed to verify certificate: x509"):
                     await registry.resolve(ref, None)
         finally:
             await runner.cleanup()
@@ -251,7 +253,7 @@ def test_schemes(tls: ssl.SSLContext) -> None:
 def test_a_plain_registry_is_refused_where_tls_is_a_must(tmp_path: Path) -> None:
     async def main() -> None:
         async with running("127.0.0.1:0", str(tmp_path)) as host, client(RegistryConfig(insecure=())) as registry:
-            with pytest.raises(Unavailable, match="http: server gave HTTP response to HTTPS client"):
+            with pytest.raises(Internal, match="http: server gave HTTP response to HTTPS client"):
                 await registry.resolve(parse(f"{host}/a:1"), None)
 
     asyncio.run(main())

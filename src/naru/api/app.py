@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from naru.api.http import BadRequest, Exchange
+from naru.api.http import Exchange
 from naru.api.parameters import Query, Version, parse_version
 from naru.api.status import error_body, status_of
 from naru.errors import InvalidArgument, NaruError, NotFound
@@ -115,8 +115,6 @@ class App:
             await self._dispatch(exchange)
         except NaruError as error:
             await self._fail(exchange, error)
-        except BadRequest as error:
-            await self._fail(exchange, InvalidArgument(str(error)))
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception as error:
@@ -130,6 +128,8 @@ class App:
         if exchange.method == "OPTIONS":
             await exchange.send(200)
             return
+        if path.startswith("http://"):
+            path = "/" + path[7:].partition("/")[2]
         clean = _cleaned(path)
         if clean != path:
             await exchange.send(301, [("Location", clean + ("?" + query if query else ""))])
@@ -154,6 +154,7 @@ class App:
                 values = {name: unquote(value) for name, value in match.groupdict().items()}
                 await handle(Request(exchange, values, Query(query), version))
                 return
+        exchange.answer_headers = []
         raise NotFound("page not found")
 
     @staticmethod
@@ -164,6 +165,8 @@ class App:
         elif exchange.begun:
             # the status is gone already: say it in the stream, as Docker does
             await exchange.write(encode({"errorDetail": {"message": str(error)}, "error": str(error)}) + b"\r\n")
+        elif status == 304:
+            await exchange.send(304)
         else:
             await exchange.send(status, [JSON], error_body(str(error)))
 

@@ -8,9 +8,6 @@ from naru.api.parameters import Filters, Version, label_match
 from naru.containers.engine import Engine
 from naru.events import Event
 
-FILTERS = (
-    "config", "container", "daemon", "event", "image", "label", "network", "node", "plugin", "scope", "secret", "service", "type", "volume",
-)  # fmt: skip
 _BY_PREFIX = ("exec_create", "exec_start", "health_status")
 _OBJECTS = ("container", "network", "volume", "daemon", "plugin", "service", "node", "secret", "config")
 

@@ -22,6 +22,8 @@ from typing import cast
 
 import httptools
 
+from naru.errors import InvalidArgument
+
 log = logging.getLogger(__name__)
 
 _HIGH_WATER = 1 << 18
@@ -32,7 +34,7 @@ Handler = Callable[["Exchange"], Awaitable[None]]
 
 
 class BadRequest(Exception):
-    """The bytes are not HTTP; `str()` is for the client."""
+    """The bytes are not HTTP that we take; `str()` is the status line's status and reason."""
 
 
 class Body:
@@ -80,12 +82,12 @@ class Body:
                 await self._ready.wait()
 
     async def read(self, limit_bytes: int = 16 << 20) -> bytes:
-        """All of it. Raises BadRequest if it is longer than the limit."""
+        """All of it. Raises InvalidArgument if it is longer than the limit."""
         out = bytearray()
         async for piece in self.pieces():
             out += piece
             if len(out) > limit_bytes:
-                raise BadRequest("request body too large")
+                raise InvalidArgument("request body too large")
         return bytes(out)
 
 
@@ -103,28 +105,29 @@ class Exchange:
         for name, value in headers:
             self.headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
         self.body = Body(connection)
-        self.answer_headers: list[tuple[str, str]] = []  # sent with every answer, whatever else happens
+        self.answer_headers: list[tuple[str, str]] = []  # sent with every answer but a hijack's
         self.begun = False
         self.hijacked = False
         self._chunked = False
 
     def _head(self, status: int, headers: Headers, reason: str | None = None) -> bytes:
         lines = [f"HTTP/1.1 {status} {reason or _REASONS.get(status, '')}"]
-        lines += [f"{name}: {value}" for name, value in (*self.answer_headers, *headers)]
+        lines += [f"{name}: {value}" for name, value in headers]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
-    @property
-    def keep_alive(self) -> bool:
-        return self.connection.keep_alive
+    def _connection_header(self) -> list[tuple[str, str]]:
+        """Said only where it is not what this HTTP version does by itself."""
+        if self.version == "1.0":
+            return [("Connection", "keep-alive")] if self.connection.keep_alive else []
+        return [] if self.connection.keep_alive else [("Connection", "close")]
 
     async def send(self, status: int, headers: Headers = (), body: bytes = b"") -> None:
         """The whole answer at once."""
         self.begun = True
-        extra = [*headers, ("Date", formatdate(usegmt=True))]
+        extra = [*self.answer_headers, *headers, ("Date", formatdate(usegmt=True))]
         if status not in (204, 304) and status >= 200:
             extra.append(("Content-Length", str(len(body))))
-        if not self.connection.keep_alive:
-            extra.append(("Connection", "close"))
+        extra += self._connection_header()
         payload = b"" if self.method == "HEAD" or status in (204, 304) else body
         await self.connection.write(self._head(status, extra) + payload)
 
@@ -132,14 +135,13 @@ class Exchange:
         """Send the headers now; the body follows by `write` and ends with `end` (or the handler's end)."""
         self.begun = True
         self.connection.cancel_on_close = True
-        extra = [*headers, ("Date", formatdate(usegmt=True))]
+        extra = [*self.answer_headers, *headers, ("Date", formatdate(usegmt=True))]
         if self.version == "1.0":
             self.connection.keep_alive = False
         else:
             self._chunked = True
             extra.append(("Transfer-Encoding", "chunked"))
-        if not self.connection.keep_alive:
-            extra.append(("Connection", "close"))
+        extra += self._connection_header()
         await self.connection.write(self._head(status, extra))
 
     async def write(self, data: bytes) -> None:
@@ -317,8 +319,9 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._upgraded = True
             self._after_upgrade(data[upgrade.args[0] :])
-        except (httptools.HttpParserError, BadRequest) as error:
-            self._refuse(error)
+        except httptools.HttpParserError as error:
+            cause = error.__context__ if isinstance(error.__context__, BadRequest) else error
+            self._refuse(cause)
 
     def _after_upgrade(self, data: bytes) -> None:
         """llhttp stops at the headers of a request that offers an upgrade; its body is still to be told from the stream."""
@@ -336,7 +339,7 @@ class Connection(asyncio.Protocol):
         log.debug("bad request: %s", error)
         self.keep_alive = False
         if self._transport is not None and self._task is None:
-            status = "431 Request Header Fields Too Large" if self._head_size > _HEAD_LIMIT else "400 Bad Request"
+            status = error.args[0] if isinstance(error, BadRequest) else "400 Bad Request"
             self._transport.write(
                 f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n{status}".encode()
             )
@@ -358,12 +361,13 @@ class Connection(asyncio.Protocol):
     def _grow(self, size: int) -> None:
         self._head_size += size
         if self._head_size > _HEAD_LIMIT:
-            raise BadRequest("request header fields too large")
+            raise BadRequest("431 Request Header Fields Too Large")
 
     def on_headers_complete(self) -> None:
         exchange = Exchange(
             self, self._parser.get_method().decode(), self._target, self._headers, self._parser.get_http_version()
         )
+        _check_head(exchange.version, self._headers)
         self._expect = exchange.headers.get("expect", "").lower() == "100-continue"
         length = exchange.headers.get("content-length", "0")
         self._body_left = int(length) if length.isdigit() else 0
@@ -418,6 +422,24 @@ class Connection(asyncio.Protocol):
                 self._parse(early)
         self.resume()
         self._next()
+
+
+def _check_head(version: str, headers: list[tuple[bytes, bytes]]) -> None:
+    """What RFC 9112 asks of a request beyond its grammar, in the words of Go's server. Raises BadRequest."""
+    if version not in ("1.0", "1.1"):
+        raise BadRequest("505 HTTP Version Not Supported: unsupported protocol version")
+    hosts = [value for name, value in headers if name.lower() == b"host"]
+    if len(hosts) > 1:
+        raise BadRequest("400 Bad Request")
+    if not hosts and version == "1.1":
+        raise BadRequest("400 Bad Request: missing required Host header")
+    if hosts and any(byte in b' /\\"<>^`{|}\t' or byte >= 0x7F for byte in hosts[0]):
+        raise BadRequest("400 Bad Request: malformed Host header")
+    for name, value in headers:
+        if name.lower() == b"expect" and value.lower() not in (b"", b"100-continue"):
+            raise BadRequest("417 Expectation Failed")
+        if name.lower() == b"transfer-encoding" and value.lower() != b"chunked":
+            raise BadRequest("501 Unsupported transfer encoding")
 
 
 class Server:

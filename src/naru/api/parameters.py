@@ -23,7 +23,9 @@ def parse_query(text: str) -> dict[str, list[str]]:
     """Like Go's url.ParseQuery, which drops what it cannot decode."""
     out: dict[str, list[str]] = {}
     for pair in text.split("&"):
-        if pair and ";" not in pair:
+        if ";" in pair:
+            raise InvalidArgument("invalid semicolon separator in query")
+        if pair:
             key, _, value = pair.partition("=")
             if _is_escaped(key) and _is_escaped(value):
                 out.setdefault(unquote_plus(key), []).append(unquote_plus(value))
@@ -53,7 +55,8 @@ class Query:
         text = self.text(name)
         return None if text == "" else atoi(text)
 
-    def filters(self, allowed: Iterable[str]) -> Filters:
+    def filters(self, allowed: Iterable[str] | None) -> Filters:
+        """None allows any key: Docker ignores unknown ones there."""
         return parse_filters(self.text("filters"), allowed)
 
 
@@ -63,7 +66,7 @@ def atoi(text: str) -> int:
     return int(text)
 
 
-def parse_filters(text: str, allowed: Iterable[str]) -> Filters:
+def parse_filters(text: str, allowed: Iterable[str] | None) -> Filters:
     """`{"label":["a=b"]}` or Go's `{"label":{"a=b":true}}`. Raises InvalidArgument."""
     if not text:
         return {}
@@ -73,7 +76,7 @@ def parse_filters(text: str, allowed: Iterable[str]) -> Filters:
         raise InvalidArgument("invalid filter") from error
     if not isinstance(value, dict):
         raise InvalidArgument("invalid filter")
-    known = set(allowed)
+    known = None if allowed is None else set(allowed)
     out: Filters = {}
     for key, values in value.items():
         if isinstance(values, Mapping):
@@ -82,7 +85,7 @@ def parse_filters(text: str, allowed: Iterable[str]) -> Filters:
             items = values
         else:
             raise InvalidArgument("invalid filter")
-        if key not in known:
+        if known is not None and key not in known:
             raise InvalidArgument(f"invalid filter '{key}'")
         out[key] = items
     return out

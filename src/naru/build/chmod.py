@@ -49,7 +49,7 @@ def parse(text: str) -> Change:
                     bits |= _BITS[letter]
             bits &= who
             if operator == "=":
-                mode &= ~(who & 0o777)
+                mode &= ~(who & (0o777 if is_dir else 0o7777))  # as GNU chmod: a directory keeps its set-ID bits
             mode = mode & ~bits if operator == "-" else mode | bits
         return mode
 

@@ -7,6 +7,7 @@ except for the destination itself where it is a link, as Docker has it. Archives
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import posixpath
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 
 from naru.build.chmod import Change
 from naru.build.ignore import Ignore
-from naru.build.sources import CAPABILITY, Source, capability, entries, mapped
+from naru.build.sources import CAPABILITY, Source, capability, entries, mapped, shown
 from naru.errors import InvalidArgument
 from naru.linux.files import Root
 from naru.snapshots.walk import Found
@@ -94,7 +95,7 @@ class Copier:
                 os.mkdir(name, 0o700, dir_fd=parent)
             made.append((path, top))
         elif not self._is_dir(path):
-            raise InvalidArgument(f"cannot copy to non-directory: {path}")
+            raise InvalidArgument(f"cannot copy to non-directory: {shown(path)}")
         where, fd = "", self.target.open(path, _DIR)
         try:
             if made:
@@ -130,7 +131,7 @@ class Copier:
             os.mkdir(name, 0o700, dir_fd=parent)
         except FileExistsError as error:
             if not self._is_dir(path):
-                raise InvalidArgument(f"cannot copy to non-directory: {path}") from error
+                raise InvalidArgument(f"cannot copy to non-directory: {shown(path)}") from error
         with _opened(self.target, path) as fd:
             self._attributes(fd, found.stat)
 
@@ -154,7 +155,9 @@ class Copier:
         except FileNotFoundError:
             pass  # the usual case: nothing was there
         except IsADirectoryError as error:
-            raise InvalidArgument(f"cannot overwrite directory {path} with non-directory {found.path}") from error
+            raise InvalidArgument(
+                f"cannot overwrite directory {shown(path)} with non-directory {shown(found.path)}"
+            ) from error
         if info.st_nlink > 1 and self._linked(info, parent, name, path):
             return
         if kind == stat.S_IFREG:
@@ -186,11 +189,13 @@ class Copier:
         return True
 
     def _through_link(self, found: Found, path: str) -> None:
-        """Write to where a link at the destination points, made if it is not there; only ever a regular file."""
+        """Write to where a link at the destination points, made if it is not there; only ever a regular file (it is looked
+        at before it is opened: opening a device of the image's would be opening the host's)."""
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISREG(self.target.stat(path).st_mode):
+                raise OSError(errno.EINVAL, "not a regular file", path)
         fd = self.target.open(path, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY, 0o600)
         try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise OSError(errno.EINVAL, "not a regular file", path)
             os.ftruncate(fd, 0)
             self._content(found, fd)
         finally:

@@ -17,7 +17,7 @@ from naru.errors import InvalidArgument
 def read(data: bytes) -> list[str]:
     """The patterns of a .dockerignore file, cleaned; `!` in front means: not this."""
     patterns: list[str] = []
-    for line in data.removeprefix(b"\xef\xbb\xbf").decode(errors="replace").splitlines():
+    for line in data.removeprefix(b"\xef\xbb\xbf").decode(errors="replace").split("\n"):
         if line.startswith("#"):
             continue
         pattern = line.strip()

@@ -15,6 +15,7 @@ from naru.errors import InvalidArgument
 
 LINE_LIMIT_BYTES = 65535
 FILE_LIMIT_BYTES = 8 << 20
+INSTRUCTION_LIMIT = 10_000
 
 _DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*")
 _DIRECTIVES = ("syntax", "escape", "check")
@@ -105,13 +106,14 @@ def located(message: str, file: str, first_line: int, last_line: int) -> Dockerf
 
 class _Reader:
     def __init__(self, text: str) -> None:
-        self._lines = text.splitlines(keepends=True) if "\n" not in text else re.findall(r"[^\n]*\n|[^\n]+$", text)
+        self._lines: list[str] = re.findall(r"[^\n]*\n|[^\n]+\Z", text)
         self.line = 0  # how many were read
         self.first = 1  # where the current instruction began
         self.escape = "\\"
         self.directives: dict[str, str] = {}
         self.warnings: list[str] = []
         self._in_head = True
+        self._count = 0
 
     def _next(self) -> str | None:
         if self.line == len(self._lines):
@@ -120,6 +122,8 @@ class _Reader:
         self.line += 1
         if len(raw.encode()) > LINE_LIMIT_BYTES:
             raise InvalidArgument(f"dockerfile line greater than max allowed size of {LINE_LIMIT_BYTES}")
+        if "\0" in raw:  # no argument, variable or path can hold one
+            raise InvalidArgument("the line contains a NUL character")
         return raw
 
     def nodes(self) -> Iterator[Node]:
@@ -140,6 +144,9 @@ class _Reader:
             line = self._continued(line)
             if not line.strip():
                 continue
+            self._count += 1
+            if self._count > INSTRUCTION_LIMIT:
+                raise InvalidArgument(f"more than {INSTRUCTION_LIMIT} instructions")
             node = split_line(line, self.escape, self.first)
             heredocs = tuple(self._heredocs(node))
             yield Node(node.name, node.flags, node.rest, line, self.first, self.line, heredocs, tuple(comments))
@@ -205,8 +212,8 @@ class _Reader:
 
 def split_line(line: str, escape: str, line_number: int) -> Node:
     """Instruction, flags and rest of a logical line."""
-    name, _, tail = _BLANKS.sub("\0", line.strip(), count=1).partition("\0")
-    flags, rest = _take_flags(tail, escape)
+    name, *tail = _BLANKS.split(line.strip(), maxsplit=1)
+    flags, rest = _take_flags(tail[0] if tail else "", escape)
     return Node(name, tuple(flags), rest.strip(), line, line_number, line_number)
 
 

@@ -246,7 +246,8 @@ def _interval(flags: Flags, name: str) -> int:
 def _healthcheck(node: Node, escape: str) -> i.Healthcheck:
     intervals = ("interval", "timeout", "start-period", "start-interval")
     flags = Flags(node.flags, {**dict.fromkeys(intervals, TEXT), "retries": TEXT})
-    kind, _, rest = _BLANKS.sub("\0", node.rest, count=1).partition("\0")
+    kind, *tail = _BLANKS.split(node.rest, maxsplit=1)
+    rest = tail[0] if tail else ""
     if not kind:
         raise InvalidArgument("HEALTHCHECK requires at least one argument")
     if kind.upper() == "NONE":

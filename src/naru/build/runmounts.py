@@ -60,6 +60,12 @@ class CacheMounts:
                 if not self._used[key]:
                     del self._used[key]
 
+    def prune(self) -> None:
+        """Delete every cache that no step uses just now. Blocks."""
+        for key in os.listdir(self._root):
+            if key not in self._used:
+                remove_tree(os.path.join(self._root, key))
+
 
 def make_cache_dir(path: str, mount: RunMount) -> None:
     os.mkdir(path)
@@ -76,14 +82,21 @@ class Tree:
 
 
 @dataclass(frozen=True, slots=True)
+class Trees:
+    """What the mounts of one build may show."""
+
+    find: Callable[[str], Awaitable[Tree]]  # by the text of from=; "" is the context
+    namespace: str  # of cache ids: BUILDKIT_CACHE_MOUNT_NS
+    fresh: bool  # --no-cache: cache mounts are empty
+
+
+@dataclass(frozen=True, slots=True)
 class Mounting:
     """What the mounts of one RUN need to know."""
 
     workspace: Workspace
     caches: CacheMounts
-    tree: Callable[[str], Awaitable[Tree]]  # by the text of from=; "" is the context
-    namespace: str  # BUILDKIT_CACHE_MOUNT_NS
-    fresh: bool  # --no-cache: empty cache mounts
+    trees: Trees
     cwd: str
 
 
@@ -98,7 +111,7 @@ async def enter(mount: RunMount, to: Mounting, held: AsyncExitStack) -> StepMoun
         return StepMount("tmpfs", target, read_only=bool(mount.read_only), size_bytes=mount.size_bytes)
     if mount.kind == "cache":
         return await _cache(mount, target, to, held)
-    tree = await to.tree(mount.from_)
+    tree = await to.trees.find(mount.from_)
     subpath, is_file = await _resolve(mount, tree, to)
     mounts = _read_only(tree, to) if mount.read_only else await _discarded(tree, to, held)
     return StepMount("bind", target, mounts, subpath, is_file, bool(mount.read_only))
@@ -107,13 +120,13 @@ async def enter(mount: RunMount, to: Mounting, held: AsyncExitStack) -> StepMoun
 async def _cache(mount: RunMount, target: str, to: Mounting, held: AsyncExitStack) -> StepMount:
     if mount.from_ or mount.source:
         raise Unsupported("RUN --mount=type=cache: from and source are not supported yet")
-    if to.fresh:
+    if to.trees.fresh:
         parent = await _temporary(to, held)
         path = os.path.join(parent, "cache")
         make_cache_dir(path, mount)
     else:
         name = posixpath.normpath(mount.id) if mount.id else target
-        path = await held.enter_async_context(to.caches.hold(f"{to.namespace}/{name}", mount))
+        path = await held.enter_async_context(to.caches.hold(f"{to.trees.namespace}/{name}", mount))
     return StepMount("cache", target, (Mount("bind", path),), read_only=bool(mount.read_only))
 
 

@@ -117,7 +117,7 @@ class _Lexer:
 
     def _spend(self, value: str) -> None:
         self._spent += len(value)
-        if self._spent > RESULT_LIMIT * 4:
+        if self._spent > RESULT_LIMIT:
             raise InvalidArgument(f"the expanded value is longer than {RESULT_LIMIT} characters")
 
     def _plain(self) -> tuple[str, bool]:

@@ -94,36 +94,46 @@ class Builder:
         """
         tags = [_tag(text) for text in dict.fromkeys(request.tags)]
         target = Platform.parse(request.platform) if request.platform else None
+        _check_text(request)
         given = {name: value for name, value in request.build_args.items() if value is not None}
         file = parse(request.context.dockerfile(request.dockerfile), request.dockerfile)
         platforms = platform_args(target or self._platform, self._platform, request.target)
         graph = plan(file, read(file), given, platforms)
         last = graph.target(request.target)
+        order = Order(
+            graph, request.context.path, given, request.labels, target, self._platform, request.network_mode or "default",
+            request.no_cache, _epoch_ns(given.get("SOURCE_DATE_EPOCH", "0")),
+        )  # fmt: skip
         await finish_in_thread(request.context.apply_ignore, request.dockerfile)
         scratch = tempfile.mkdtemp(prefix="build-", dir=self.scratch)
         try:
             with self._images.lease() as lease:
                 async with AsyncExitStack() as held:
                     workspace = Workspace(self._snapshots, self._store, scratch, lease.add)
-                    stages = Stages(
-                        Order(graph, given, request.labels, target, self._platform, request.network_mode or "default",
-                              request.no_cache, _epoch_ns(given.get("SOURCE_DATE_EPOCH", "0"))),
-                        request.context, workspace,
-                        Bases(self._images, workspace, held, report, request.credentials, pull=request.pull),
-                        Steps(workspace, self._runner, request.limits, given.get("BUILDKIT_SANDBOX_HOSTNAME", "")),
-                        self.cache, self._cache_mounts, self._fetch, report, self._now_ns,
-                    )  # fmt: skip
+                    hostname = given.get("BUILDKIT_SANDBOX_HOSTNAME", "")
+                    steps = Steps(workspace, self._runner, self._fetch, self._cache_mounts, request.limits, hostname)
+                    bases = Bases(self._images, workspace, held, report, request.credentials, pull=request.pull)
+                    stages = Stages(order, workspace, bases, steps, self.cache, report, self._now_ns)
                     manifest, config = await stages.solve(last)
                 image_id = await finish_in_thread(self._record, manifest, config, lease.add)
                 self._name(image_id, manifest, config, tags)
         finally:
             await finish_in_thread(remove_tree, scratch)
-        self._bus.publish(Event("builder", "build", image_id, self._now_ns()))
         report(Progress(aux={"ID": str(image_id)}))
         report(Progress(stream=f"Successfully built {image_id.hex[:12]}\n"))
         for ref in tags:
             report(Progress(stream=f"Successfully tagged {ref.familiar}\n"))
         return BuildResult(image_id, tuple(ref.familiar for ref in tags), tuple(stages.misses))
+
+    async def prune(self, unused_since_ns: int | None = None) -> int:
+        """Forget all results of steps, and cache mounts with them, or the results not used since then; returns the bytes
+        that this gave back."""
+        self.cache.prune(unused_since_ns)
+        if unused_since_ns is None:
+            await finish_in_thread(self._cache_mounts.prune)
+        size_bytes = await self._images.collect()
+        self._bus.publish(Event("builder", "prune", "", self._now_ns(), {"reclaimed": str(size_bytes)}))
+        return size_bytes
 
     def _record(self, manifest: Manifest, config: ImageConfig, keep: Callable[[Digest], None]) -> Digest:
         for descriptor, raw in ((manifest.config, config.raw), (manifest.descriptor, manifest.raw)):
@@ -137,6 +147,15 @@ class Builder:
             self._images.record(image, None)
         for ref in tags:
             self._images.tag(image, ref)
+
+
+def _check_text(request: BuildRequest) -> None:
+    """No environment or JSON of ours can hold a NUL or half a character."""
+    for what, values in (("build-arg", request.build_args), ("label", request.labels)):
+        for name, value in values.items():
+            text = f"{name}={value}"
+            if "\0" in text or (not text.isascii() and text.encode(errors="replace").decode() != text):
+                raise InvalidArgument(f"invalid {what} {name!a}: it contains characters that cannot be passed on")
 
 
 def _epoch_ns(text: str) -> int:

@@ -46,7 +46,7 @@ class Source:
 def mapped(error: OSError, what: str) -> Unavailable | InvalidArgument:
     """A file system's refusal as ours: Unavailable if the disk is at fault, else InvalidArgument."""
     kind = Unavailable if error.errno in _OURS else InvalidArgument
-    return kind(f"{what}: {error.strerror or error}")
+    return kind(f"{shown(what)}: {error.strerror or error}")
 
 
 def shown(name: str) -> str:

@@ -6,6 +6,7 @@ digest of the configuration as it would be. What a step is and does is `state.py
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -14,22 +15,20 @@ from naru.build import instructions as i
 from naru.build import sources, transfer
 from naru.build.bases import Bases
 from naru.build.cache import Cache, Record
-from naru.build.context import Context
-from naru.build.needs import Fetch
 from naru.build.parse import DockerfileError
 from naru.build.plan import BUILT_IN, PROXIES, Plan, Stage
 from naru.build.reading import trigger
-from naru.build.runmounts import CacheMounts, Mounting, Tree
+from naru.build.runmounts import Tree, Trees
 from naru.build.shell import expand
 from naru.build.state import State, apply, begin, declare, expanded, nop, workdir
 from naru.build.steps import StepFailed, Steps, describe_run, new_id
 from naru.build.workspace import Made, Workspace
-from naru.errors import NaruError
+from naru.errors import InvalidArgument, NaruError
 from naru.events import Progress, Report
 from naru.images.values import Image, rfc3339
 from naru.linux.files import Root
 from naru.oci.digest import Digest, chain_id
-from naru.oci.image import ImageConfig, Manifest, Platform
+from naru.oci.image import CONFIG_LIMIT_BYTES, ImageConfig, Manifest, Platform
 from naru.snapshots.threads import finish_in_thread
 
 Make = Callable[[], Awaitable[Made | None]]
@@ -40,6 +39,7 @@ class Order:
     """What is to be built, and how."""
 
     plan: Plan
+    context: str  # a private directory
     given: Mapping[str, str]  # --build-arg
     labels: Mapping[str, str]
     platform: Platform | None  # as asked for; None: whatever there is
@@ -60,19 +60,17 @@ class Miss:
 
 class Stages:
     def __init__(
-        self, order: Order, context: Context, workspace: Workspace, bases: Bases, steps: Steps, cache: Cache,
-        cache_mounts: CacheMounts, fetch: Fetch, report: Report, now_ns: Callable[[], int],
+        self, order: Order, workspace: Workspace, bases: Bases, steps: Steps, cache: Cache, report: Report,
+        now_ns: Callable[[], int],
     ) -> None:  # fmt: skip
         self._order = order
         self._plan = order.plan
         self._escape = order.plan.file.escape
-        self._context = Tree(path=context.path)
+        self._trees = Trees(self._tree, order.given.get("BUILDKIT_CACHE_MOUNT_NS", ""), order.no_cache)
         self._workspace = workspace
         self._bases = bases
         self._steps = steps
         self._cache = cache
-        self._cache_mounts = cache_mounts
-        self._fetch = fetch
         self._report = report
         self._now_ns = now_ns
         self._states: dict[int, State] = {}
@@ -213,8 +211,7 @@ class Stages:
 
     async def _copy(self, step: i.Copy, state: State) -> State:
         async with AsyncExitStack() as held:
-            gathered = await transfer.gather(step, self._root, self._fetch, self._workspace.scratch, held)
-            transfer.check(step, len(gathered.items))
+            gathered = await self._steps.gather(step, self._root, held)
             chown = f"--chown={step.chown} " if step.chown else ""
             text = f"#(nop) {step.node.name.upper()} {chown}{gathered.summary} in {step.target} "
             inputs = {"instruction": transfer.text(step), **gathered.inputs}
@@ -234,12 +231,8 @@ class Stages:
         async def make() -> Made:
             step_id = new_id()
             self._say(f" ---> Running in {step_id[:12]}\n")
-            mounting = Mounting(
-                self._workspace, self._cache_mounts, self._tree, self._order.given.get("BUILDKIT_CACHE_MOUNT_NS", ""),
-                self._order.no_cache, state.workdir,
-            )  # fmt: skip
             chain = await self._bases.chain(state)
-            made = await self._steps.run(described, state, chain, mounting, step_id, self._say)
+            made = await self._steps.run(described, state, chain, self._trees, step_id, self._say)
             self._say(f" ---> Removed intermediate container {step_id[:12]}\n")
             return made
 
@@ -261,6 +254,7 @@ class Stages:
         make: Make | None = None,
     ) -> State:  # fmt: skip
         """The state after the step: from the cache, or by doing it."""
+        await asyncio.sleep(0)  # steps without a file system wait for nothing, and others want to live too
         parent, base, self._base = _id(state), self._base, ""
         record = None
         if not self._order.no_cache:
@@ -295,7 +289,7 @@ class Stages:
     async def _tree(self, name: str) -> Tree:
         """What --from=name means here: an earlier stage, or an image; "" is the context."""
         if not name:
-            return self._context
+            return Tree(path=self._order.context)
         stage = self._plan.stage(name, self._stage.index)
         if stage is not None:
             return Tree(await self._bases.chain(await self._state(stage)))
@@ -311,7 +305,11 @@ def _after(state: State, record: Record) -> State:
 
 
 def _id(state: State) -> Digest:
-    return state.config().descriptor.digest
+    """What the state is called: the id of its configuration. Raises InvalidArgument if nobody could read that back."""
+    descriptor = state.config().descriptor
+    if descriptor.size > CONFIG_LIMIT_BYTES:
+        raise InvalidArgument(f"the image's configuration is larger than {CONFIG_LIMIT_BYTES} bytes")
+    return descriptor.digest
 
 
 def _short(state: State) -> str:

@@ -13,16 +13,16 @@ import posixpath
 import secrets
 import stat
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from naru.build import transfer
 from naru.build.flags import RunMount, parse_mount
 from naru.build.instructions import Copy, Run
-from naru.build.needs import RunStep, StepMount, StepRunner
+from naru.build.needs import Fetch, RunStep, StepMount, StepRunner
 from naru.build.plan import PROXIES
-from naru.build.runmounts import Mounting, enter
+from naru.build.runmounts import CacheMounts, Mounting, Trees, enter
 from naru.build.shell import expand
 from naru.build.sources import mapped
 from naru.build.state import DEFAULT_PATH, State
@@ -117,11 +117,23 @@ def _is_lone(line: str) -> bool:
 class Steps:
     """Carries steps out in the workspace of one build."""
 
-    def __init__(self, workspace: Workspace, runner: StepRunner, limits: Limits, hostname: str) -> None:
+    def __init__(
+        self, workspace: Workspace, runner: StepRunner, fetch: Fetch, caches: CacheMounts, limits: Limits, hostname: str
+    ) -> None:
         self._workspace = workspace
         self._runner = runner
+        self._fetch = fetch
+        self._caches = caches
         self._limits = limits
         self._hostname = hostname
+
+    async def gather(
+        self, step: Copy, root_of: Callable[[str], Awaitable[Root]], held: AsyncExitStack
+    ) -> transfer.Gathered:
+        """What a COPY or ADD will copy; see `transfer.gather`. Raises InvalidArgument if it cannot go where it is sent."""
+        gathered = await transfer.gather(step, root_of, self._fetch, self._workspace.scratch, held)
+        transfer.check(step, len(gathered.items))
+        return gathered
 
     async def copy(self, step: Copy, gathered: transfer.Gathered, state: State, chain: Digest | None) -> Made:
         async with self._workspace.writable(chain) as key:
@@ -149,10 +161,11 @@ class Steps:
             return await self._workspace.commit(key, chain)
 
     async def run(
-        self, plan: RunPlan, state: State, chain: Digest | None, mounting: Mounting,
-        step_id: str, output: Callable[[str], None],
+        self, plan: RunPlan, state: State, chain: Digest | None, trees: Trees, step_id: str,
+        output: Callable[[str], None],
     ) -> Made:  # fmt: skip
         """Raises StepFailed, and what mounts and runner raise; nothing is kept then."""
+        mounting = Mounting(self._workspace, self._caches, trees, state.workdir)
         async with AsyncExitStack() as held:
             extra = [await enter(mount, mounting, held) for mount in plan.mounts]
             if plan.scripts:

@@ -105,10 +105,10 @@ def _local(step: Copy, written: str, root: Root, excludes: Ignore | None) -> lis
 
 def _is_archive(root: Root, path: str) -> bool:
     """Whether a regular file begins like a tar, compressed or not."""
+    if not stat.S_ISREG(root.stat(path).st_mode):  # looked at before it is opened: it may be a device
+        return False
     fd = root.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return False
         try:
             _, more = inflated(lambda count: os.read(fd, count))
             block = b""

@@ -119,12 +119,13 @@ def _session(options: grammar.Args) -> Session:
     if any(options.has(name) for name in ("tls", "tlsverify", "tlscacert", "tlscert", "tlskey")):
         from naru.client.endpoint import Tls, config_dir
 
-        folder = options.text("config") or config_dir()
-        files = (
-            options.text(f"tls{name}", f"{folder}/{default}.pem")
-            for name, default in (("cacert", "ca"), ("cert", "cert"), ("key", "key"))
+        found = Tls.in_folder(
+            options.text("config") or config_dir(), verify=options.on("tlsverify") or not options.on("tls")
         )
-        tls = Tls(*files, verify=options.on("tlsverify") or not options.has("tls"))
+        tls = Tls(
+            options.text("tlscacert", found.ca), options.text("tlscert", found.cert), options.text("tlskey", found.key),
+            verify=found.verify,
+        )  # fmt: skip
     return Session(
         host=hosts[0] if hosts else "", context=options.text("context"), config=options.text("config"), tls=tls
     )

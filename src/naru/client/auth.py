@@ -81,7 +81,7 @@ def _decode(entry: Any, server: str) -> Json:
     user, password = str(entry.get("username") or ""), str(entry.get("password") or "")
     if entry.get("auth"):
         try:
-            text = a2b_base64(entry["auth"]).decode()
+            text = a2b_base64(entry["auth"], strict_mode=True).decode()
         except (Error, ValueError) as error:
             raise InvalidArgument(f"invalid auth configuration file: the entry of {server} is not base64") from error
         user, _, password = text.partition(":")

@@ -122,13 +122,18 @@ def create(
     meta = {"Name": name, "Metadata": metadata, "Endpoints": {"docker": {"Host": host, "SkipTLSVerify": skip_verify}}}
     context = Context(config, meta)
     try:
-        texts = {key: open(path).read() for key, path in (tls_paths or {}).items()}  # noqa: SIM115 - read at once
+        texts = {key: _read_text(path) for key, path in (tls_paths or {}).items()}
     except OSError as error:
         raise InvalidArgument(f"open {error.filename}: {(error.strerror or '').lower()}") from error
     for key, text in texts.items():
         write_private(f"{context.tls_dir}/docker/{key}.pem", text)
     write_private(f"{folder}/meta.json", jsontext.encode(meta))
     return context
+
+
+def _read_text(path: str) -> str:
+    with open(path) as file:
+        return file.read()
 
 
 def remove(context: Context) -> None:

@@ -1,7 +1,7 @@
 """Connecting to an endpoint: unix socket, TCP, TLS over TCP, or `ssh HOST docker system dial-stdio`.
 
-Owns sockets until they are connected; what is said over them is `client/http.py`. `ssl` and `socket` are imported only
-where they are needed: they take longer than a request.
+Owns sockets until they are connected; what is said over them is `client/http.py`. Uses `_socket`, the C module: `socket`
+and `ssl` take longer to import than a request takes.
 """
 
 from __future__ import annotations
@@ -15,19 +15,18 @@ from naru.errors import Forbidden, InvalidArgument, NaruError, Unavailable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from naru.client.endpoint import Endpoint, Tls
+    from naru.client.tls import TlsSocket
 
 SSH_VARIABLES = ("PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "SSH_ASKPASS", "DISPLAY", "TERM", "LANG")
 
 
 class Socket:
-    """A connected socket, what it raises when it would block, and the child process behind it (ssh), if any."""
+    """A connected socket, and the child process behind it (ssh), if any."""
 
-    __slots__ = ("again", "pid", "raw")
+    __slots__ = ("pid", "raw")
 
-    def __init__(
-        self, raw: _socket.socket, again: tuple[type[OSError], ...] = (BlockingIOError,), pid: int = 0
-    ) -> None:
-        self.raw, self.again, self.pid = raw, again, pid
+    def __init__(self, raw: _socket.socket | TlsSocket, pid: int = 0) -> None:
+        self.raw, self.pid = raw, pid
 
     def close(self) -> None:
         """Close it and end the child behind it."""
@@ -36,18 +35,6 @@ class Socket:
             os.kill(self.pid, 15)
             os.waitpid(self.pid, 0)
             self.pid = 0
-
-    def shut_write(self) -> None:
-        """Tell the peer that no more bytes come; reading goes on."""
-        if len(self.again) == 1:
-            self.raw.shutdown(_socket.SHUT_WR)
-            return
-        self.raw.setblocking(False)
-        try:  # noqa: SIM105 - contextlib takes too long to import
-            self.raw.unwrap()  # type: ignore[attr-defined]  # sends close_notify, and need not wait for the peer's
-        except self.again:
-            pass
-        self.raw.setblocking(True)
 
 
 def connect(endpoint: Endpoint) -> Socket:
@@ -85,42 +72,25 @@ def _tcp(endpoint: Endpoint) -> Socket:
     name = name.strip("[]")
     last = OSError(errno.EHOSTUNREACH, f"no address for {name}")
     for family, kind, protocol, _, address in _socket.getaddrinfo(name, int(port), 0, _socket.SOCK_STREAM):
-        raw: _socket.socket
-        if endpoint.tls is None:
-            raw = _socket.socket(family, kind, protocol)
-        else:
-            import socket  # ssl can wrap only this class
-
-            raw = socket.socket(family, kind, protocol)
+        raw = _socket.socket(family, kind, protocol)
         try:
             raw.setsockopt(_socket.SOL_SOCKET, _socket.SO_KEEPALIVE, 1)
             raw.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
             raw.connect(address)
-            return Socket(raw) if endpoint.tls is None else _secure(raw, name, endpoint.tls)
+            return Socket(raw if endpoint.tls is None else _secure(raw, name, endpoint.tls))
         except OSError as error:
             raw.close()
             last = error
+        except BaseException:
+            raw.close()
+            raise
     raise last
 
 
-def _secure(raw: _socket.socket, name: str, tls: Tls) -> Socket:
-    import socket
-    import ssl
+def _secure(raw: _socket.socket, name: str, tls: Tls) -> TlsSocket:
+    from naru.client.tls import TlsSocket, make_context
 
-    assert isinstance(raw, socket.socket)
-    try:
-        context = ssl.create_default_context(cafile=tls.ca or None)
-        if not tls.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if tls.cert:
-            context.load_cert_chain(tls.cert, tls.key or None)
-    except (OSError, ValueError) as error:
-        raise InvalidArgument(
-            f"could not read TLS certificate files ({tls.ca}, {tls.cert}, {tls.key}): {error}"
-        ) from error
-    secured = context.wrap_socket(raw, server_hostname=name)
-    return Socket(secured, (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError))
+    return TlsSocket(raw, make_context(tls), name)
 
 
 def _ssh(endpoint: Endpoint) -> Socket:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from naru.client.dial import Socket
 
-_RECEIVE_BYTES = 65536  # at least one TLS record, so that nothing stays hidden in the TLS layer from poll()
+_RECEIVE_BYTES = 65536
+_SHUT_WR = 1
 _HEAD_LIMIT_BYTES = 1 << 20
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/:")
 
@@ -86,11 +87,11 @@ class Connection:
                 self._closed_by_peer = not received
                 if not received or self._refused():
                     return False
-            except self.socket.again:
+            except BlockingIOError:
                 pass
             try:  # noqa: SIM105 - contextlib takes too long to import
                 view = view[self.socket.raw.send(view) :]
-            except self.socket.again:
+            except BlockingIOError:
                 pass
         return True
 
@@ -227,7 +228,7 @@ class Stream:
             return data
         try:
             return self._socket.raw.recv(_RECEIVE_BYTES)
-        except self._socket.again:
+        except BlockingIOError:
             return None
         except ConnectionResetError:
             return b""
@@ -236,17 +237,16 @@ class Stream:
         """How many bytes were taken; raises BrokenPipeError or ConnectionResetError when nobody reads any more."""
         try:
             return self._socket.raw.send(data)
-        except self._socket.again:
+        except BlockingIOError:
             return 0
 
     def close_write(self) -> None:
         """End of input; output goes on."""
         try:
-            self._socket.shut_write()
+            self._socket.raw.shutdown(_SHUT_WR)
         except OSError as error:
             if error.errno not in (32, 104, 107):  # EPIPE, ECONNRESET, ENOTCONN: the other side was faster
                 raise
-        self._socket.raw.setblocking(False)
 
     def close(self) -> None:
         self._socket.close()

@@ -7,6 +7,7 @@ if one of them fails.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
@@ -34,6 +35,7 @@ from naru.wire.container import (
 from naru.wire.decode import from_builtins, replace_struct, subset
 
 DEFAULT_SHM_BYTES = 64 << 20
+_MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -122,7 +124,17 @@ class Creation:
             mode = changes.get(attribute) or getattr(host, attribute)
             if isinstance(mode, str) and mode.startswith("container:"):
                 changes[attribute] = self._joined(mode, attribute)
+        if host.links:
+            changes["links"] = [self._link(text) for text in host.links]
         return replace_struct(host, **changes)
+
+    def _link(self, text: str) -> str:
+        """`id:alias`. Raises InvalidArgument for a container that is not there."""
+        target, _, alias = text.partition(":")
+        try:
+            return f"{self.find(target)}:{alias or target.removeprefix('/')}"
+        except NotFound as error:
+            raise InvalidArgument(f"could not get container for {target}: {error}") from error
 
     def _joined(self, mode: str, attribute: str) -> str:
         """`container:<name>` with the full id; Docker finds a missing one at create, a network's only at start."""
@@ -180,7 +192,10 @@ class Creation:
     def _networks(self, config: Config, host: HostConfig, request: CreateRequest) -> dict[str, EndpointSettings]:
         mode = host.network_mode
         asked = request.networking_config.endpoints_config if request.networking_config else None
-        out = {"bridge" if name == "default" else name: settings or EndpointSettings() for name, settings in (asked or {}).items()}
+        out = {
+            "bridge" if name == "default" else name: settings or EndpointSettings()
+            for name, settings in (asked or {}).items()
+        }
         if config.network_disabled or mode.startswith("container:"):
             return {}
         if mode in ("host", "none"):
@@ -198,7 +213,7 @@ class Creation:
             out["bridge"] = EndpointSettings()
         elif mode not in out:
             out = {mode: EndpointSettings(), **out}
-        if config.mac_address and not out[mode].mac_address:
+        if _MAC.fullmatch(config.mac_address) and not out[mode].mac_address:
             out[mode] = replace_struct(out[mode], mac_address=config.mac_address)
         return {mode: out[mode], **out}
 

@@ -37,11 +37,8 @@ def reason(message: str, argv: Sequence[str], cwd: str = "/") -> tuple[str, int]
         return f'exec: "{program}": executable file not found in $PATH', 127
     if _DIRECTORY.search(message):
         return f'exec: "{program}": is a directory: permission denied', 126
-    if (
-        (_DENIED.search(message)
-        and program
-        and program in message)
-        or re.search(r"exec.*permission denied", message, re.I)
+    if (_DENIED.search(message) and program and program in message) or re.search(
+        r"exec.*permission denied", message, re.I
     ):
         return f'exec: "{program}": permission denied', 126
     if _NO_FILE.search(message):

@@ -133,6 +133,7 @@ class Runtime:
             with open(f"{bundle}/config.json", "wb") as file:
                 file.write(config)
             self._hide_unified()
+            os.chdir(bundle)  # of this thread alone; conmon notes an out-of-memory kill in its working directory
             argv = (
                 self._conmon_argv(id, bundle, log_path)
                 + ["-t"] * tty

@@ -234,11 +234,7 @@ def port_requests(record: Container) -> list[PortRequest]:
         number, _, protocol = key.partition("/")
         for binding in bindings or [PortBinding()]:
             low, _, high = (binding.host_port).partition("-")
-            out.append(
-                PortRequest(
-                    protocol or "tcp", int(number), binding.host_ip, int(low or 0), int(high or 0)
-                )
-            )
+            out.append(PortRequest(protocol or "tcp", int(number), binding.host_ip, int(low or 0), int(high or 0)))
     if host.publish_all_ports:
         bound = {(request.container_port, request.proto) for request in out}
         for key in record.config.exposed_ports or {}:

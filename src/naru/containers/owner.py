@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from naru.containers import lifecycle, monitor
+from naru.containers import lifecycle, monitor, validate
 from naru.containers.launch import prepare
 from naru.containers.lifecycle import Action, Event
 from naru.containers.messages import start_failure
@@ -219,6 +219,7 @@ class Owner:
         around, record = self._around, self.record
         try:
             async with AsyncExitStack() as undo:
+                validate.launch_options(record.host)
                 runtime = around.runtime
                 bundle = runtime.make_bundle(record.id)
                 undo.callback(self._remove_run)
@@ -263,7 +264,6 @@ class Owner:
             exit_code=code,
             status=Status.CREATED if not self.record.state.started_ns else Status.EXITED,
         )
-        self.announce("die", exitCode=str(code))
         if self.record.host.auto_remove:
             asyncio.get_running_loop().call_soon(self._submit, lambda: self.remove(force=True, volumes=True))
         return error

@@ -17,7 +17,7 @@ from naru.containers.owner import Owner, PendingAttach
 from naru.containers.records import Container, Status
 from naru.containers.streams import ConmonStdio
 from naru.containers.surroundings import Surroundings
-from naru.errors import Conflict, Forbidden, Internal, InvalidArgument, NaruError
+from naru.errors import Conflict, Forbidden, Internal, InvalidArgument, NaruError, Unsupported
 from naru.networks.records import Network
 from naru.oci.image import Platform
 from naru.wire.container import CreateRequest, EndpointSettings, RestartPolicy, UpdateRequest
@@ -85,7 +85,10 @@ class Containers:
     async def stop(self, text: str, *, timeout_s: int | None = None, signal_name: str = "") -> None:
         """Ask it to end, and after the grace period (-1: for ever) make it. Raises NotModified if it does not run."""
         owner = self.find(text)
-        number = self._stop_signal(owner.record, signal_name)
+        try:
+            number = self._stop_signal(owner.record, signal_name)
+        except InvalidArgument as error:
+            raise Internal(f"cannot stop container: {text}: {error}") from error
         waiter = owner.waiter("next-exit") if owner.record.state.status.is_live else None
         try:
             if not await owner.ask(owner.begin_stop) or waiter is None:
@@ -121,6 +124,10 @@ class Containers:
 
     async def restart(self, text: str, *, timeout_s: int | None = None, signal_name: str = "") -> None:
         owner = self.find(text)
+        try:
+            self._stop_signal(owner.record, signal_name)
+        except InvalidArgument as error:
+            raise Internal(f"Cannot restart container {text}: {error}") from error
         if owner.record.state.status.is_live or owner.record.state.status is Status.RESTARTING:
             await self.stop(owner.record.id, timeout_s=timeout_s, signal_name=signal_name)
         await owner.ask(owner.start)
@@ -266,7 +273,7 @@ class Containers:
     def log_path(self, owner: Owner) -> str:
         path = self._around.log_path(owner.record)
         if path is None:
-            raise Internal("configured logging driver does not support reading")
+            raise Unsupported("configured logging driver does not support reading")
         return path
 
 

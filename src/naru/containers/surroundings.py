@@ -148,7 +148,10 @@ class Surroundings:
         raise InvalidArgument("--init was asked for, but no init program (docker-init, tini or catatonit) is installed")
 
     def devices(self, record: Container) -> tuple[Spec, ...]:
-        requests = [(d.path_on_host, d.path_in_container, d.cgroup_permissions) for d in record.host.devices or []]
+        requests = [
+            (d.path_on_host, d.path_in_container, "".join(c for c in d.cgroup_permissions if c in "rwm") or "rwm")
+            for d in record.host.devices or []
+        ]
         if record.host.device_requests:
             first = record.host.device_requests[0]
             words = " ".join(f"[{' '.join(group)}]" for group in first.capabilities or [])

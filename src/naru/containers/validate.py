@@ -12,7 +12,7 @@ import signal
 from collections.abc import Callable
 
 from naru.containers.runtimespec import ALL_CAPABILITIES
-from naru.errors import InvalidArgument
+from naru.errors import Internal, InvalidArgument
 from naru.wire.container import Config, HostConfig, Resources, RestartPolicy
 
 NAME = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
@@ -20,6 +20,16 @@ _CPU_LIST = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 _MIB = 1 << 20
 _MS_NS = 1_000_000
 _MAX_HOSTNAME_BYTES = 64
+_REFUSED = "failed to create task for container: failed to create shim task: OCI runtime create failed: "
+_DEVICE_RULE = re.compile(r"[acb] (\d+|\*):(\d+|\*) [rwm]{1,3}")
+_IPC_SYSCTLS = {
+    "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni",
+    "kernel.shm_rmid_forced",
+}  # fmt: skip
+_RLIMITS = {
+    "AS", "CORE", "CPU", "DATA", "FSIZE", "LOCKS", "MEMLOCK", "MSGQUEUE", "NICE", "NOFILE", "NPROC", "RSS", "RTPRIO", "RTTIME",
+    "SIGPENDING", "STACK",
+}  # fmt: skip
 _LOG_OPTIONS = {
     "max-size",
     "max-file",
@@ -122,6 +132,54 @@ def _fields(value: HostConfig) -> None:
         raise InvalidArgument("invalid Annotations: the empty string is not permitted as an annotation key")
 
 
+def _security(value: HostConfig) -> None:
+    for option in value.security_opt or []:
+        key, separator, _ = option.replace(":", "=", 1).partition("=")
+        if not separator and key not in ("no-new-privileges", "label", "disable"):
+            raise Internal(f'invalid --security-opt 1: "{option}"')
+        if separator and key not in (
+            "seccomp",
+            "apparmor",
+            "label",
+            "no-new-privileges",
+            "systempaths",
+            "writable-cgroups",
+        ):
+            raise Internal(f'invalid --security-opt 2: "{option}"')
+    for link in value.links or []:
+        if not link or link.count(":") > 1:
+            raise Internal(f"bad format for links: {link}")
+
+
+def sysctls(value: HostConfig) -> None:
+    """Only what belongs to the container's own namespaces may be set. Raises InvalidArgument, when it is started."""
+    for key, text in (value.sysctls or {}).items():
+        if key.startswith("net."):
+            if value.network_mode == "host":
+                raise InvalidArgument(f'{_REFUSED}sysctl "{key}" not allowed in host network namespace')
+        elif (
+            key not in _IPC_SYSCTLS
+            and not key.startswith("fs.mqueue.")
+            and key not in ("kernel.domainname", "kernel.hostname")
+        ):
+            raise InvalidArgument(f'{_REFUSED}sysctl "{key}" is not in a separate kernel namespace')
+        elif value.ipc_mode == "host" and not key.startswith("kernel.domain"):
+            raise InvalidArgument(f'{_REFUSED}sysctl "{key}" is not allowed in the hosts ipc namespace')
+        if any(ord(character) < 32 for character in key + text):
+            raise InvalidArgument(f"{_REFUSED}sysctl {key!r} has control characters")
+
+
+def launch_options(value: HostConfig) -> None:
+    """What Docker finds out only when the container is started. Raises InvalidArgument."""
+    sysctls(value)
+    for rule in value.device_cgroup_rules or []:
+        if not _DEVICE_RULE.fullmatch(rule):
+            raise InvalidArgument(f"invalid device cgroup rule format: '{rule}'")
+    for limit in value.ulimits or []:
+        if limit.name.upper().removeprefix("RLIMIT_") not in _RLIMITS:
+            raise InvalidArgument(f"{_REFUSED}wrong rlimit value: RLIMIT_{limit.name.upper()}")
+
+
 def _capabilities(value: HostConfig) -> None:
     for field, names in (("CapAdd", value.cap_add), ("CapDrop", value.cap_drop)):
         for text in [names] if isinstance(names, str) else names or []:
@@ -188,7 +246,14 @@ def _log(value: HostConfig) -> None:
             raise InvalidArgument(f"unknown log opt '{option}' for {driver or 'json-file'} log driver")
 
 
-_HOST_CHECKS: tuple[Callable[[HostConfig], None], ...] = (_fields, _capabilities, _namespaces, _network, _log)
+_HOST_CHECKS: tuple[Callable[[HostConfig], None], ...] = (
+    _fields,
+    _security,
+    _capabilities,
+    _namespaces,
+    _network,
+    _log,
+)
 
 
 def resources(value: Resources, cpus: int) -> None:

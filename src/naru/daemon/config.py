@@ -166,7 +166,9 @@ def _read_file(path: str) -> dict[str, Any]:
         if option is None:
             continue
         wanted = list if option.many else bool if option.switch else str
-        if not isinstance(item, wanted) or (isinstance(item, list) and not all(isinstance(entry, str) for entry in item)):
+        if not isinstance(item, wanted) or (
+            isinstance(item, list) and not all(isinstance(entry, str) for entry in item)
+        ):
             raise InvalidArgument(
                 f"unable to configure the daemon with file {path}: {key}: expected a {_NAMES[wanted]}"
             )

@@ -11,7 +11,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -102,8 +102,7 @@ class Catalog:
                 self._keep_dangling(execute, before.target, now)
         return before is None or before.target.digest != target.digest
 
-    def _keep_dangling(self, execute: object, target: Descriptor, now_ns: int) -> None:
-        assert callable(execute)
+    def _keep_dangling(self, execute: Callable[..., int], target: Descriptor, now_ns: int) -> None:
         if not self.rows_of(target.digest):
             execute(
                 "INSERT INTO image_name (reference, digest, descriptor, created_ns, updated_ns) VALUES (?, ?, ?, ?, ?)",

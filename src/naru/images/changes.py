@@ -83,7 +83,7 @@ def _label(run: Json, text: str, word: str) -> None:
 
 
 def _expose(run: Json, text: str, word: str) -> None:
-    ports = {port if "/" in port else f"{port}/tcp": {} for port in _words(text, word)}
+    ports: Json = {port if "/" in port else f"{port}/tcp": {} for port in _words(text, word)}
     run["ExposedPorts"] = {**(run.get("ExposedPorts") or {}), **ports}
 
 

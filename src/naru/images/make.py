@@ -36,8 +36,7 @@ class Maker:
 
         With `consume`, key becomes the new layer and is gone; it must not be mounted any more then.
         """
-        layer = await finish_in_thread(write_layer, self._snapshots, key, self._store)
-        lease.add(layer.descriptor.digest)
+        layer = await finish_in_thread(write_layer, self._snapshots, key, self._store, lease.add)
         before = base.config.diff_ids if base is not None else ()
         if consume:
             chain = chain_id((*before, layer.diff_id))
@@ -73,14 +72,14 @@ class Maker:
         Raises InvalidArgument, Unsupported for what is no tar; what stream raises.
         """
 
-        async def consume(fd: int) -> Layer:
-            return await finish_in_thread(
-                store_archive, self._store, lambda count: os.read(fd, count), limit_bytes=LIMIT_BYTES
-            )
-
         with self._catalog.lease() as lease:
+
+            async def consume(fd: int) -> Layer:
+                return await finish_in_thread(
+                    store_archive, self._store, lambda count: os.read(fd, count), lease.add, limit_bytes=LIMIT_BYTES
+                )
+
             layer = await through_pipe(stream, consume)
-            lease.add(layer.descriptor.digest)
             created = rfc3339(time.time_ns())
             image = await self.assemble(
                 None, [layer], lease, run=run, history=[History(created=created, comment=message)], created=created,

@@ -17,20 +17,31 @@ T = TypeVar("T")
 
 async def in_thread(what: str, work: Callable[[], T]) -> T:
     """Run work in a thread of the daemon's namespace. Raises Internal("what: …") for an OSError."""
-    return await _wait(what, asyncio.get_running_loop().run_in_executor(None, work))
+    return await finish(what, asyncio.get_running_loop().run_in_executor(None, work))
 
 
 async def in_namespace(what: str, netns_fd: int, work: Callable[[], T]) -> T:
     """Run work in a thread that has joined the namespace. Raises Internal("what: …") for an OSError."""
-    return await _wait(what, asyncio.wrap_future(netns.start_inside(netns_fd, work)))
+    return await finish(what, start_in_namespace(netns_fd, work))
 
 
-async def _wait(what: str, future: asyncio.Future[T]) -> T:
+def start_in_namespace(netns_fd: int, work: Callable[[], T]) -> asyncio.Future[T]:
+    """Start it, to do something else meanwhile; then `finish`, and before anything is undone, `settle`."""
+    return asyncio.wrap_future(netns.start_inside(netns_fd, work))
+
+
+async def finish(what: str, running: asyncio.Future[T]) -> T:
+    """The result of what was started. Raises Internal("what: …") for an OSError."""
     try:
-        return await asyncio.shield(future)
+        return await asyncio.shield(running)
     except asyncio.CancelledError:
-        await asyncio.wait([future])
-        future.exception()  # how it ended is nobody's concern any more
+        await settle(running)
         raise
     except OSError as error:
         raise Internal(f"{what}: {error}") from error
+
+
+async def settle(running: asyncio.Future[T]) -> None:
+    """It has ended when this returns, never mind how."""
+    await asyncio.wait([running])
+    running.exception()

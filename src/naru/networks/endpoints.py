@@ -1,11 +1,12 @@
 """Containers on networks: attach, detach, connect, disconnect, restore.
 
-The address is held, in the catalog, before anything is done in the kernel, and given back after everything is undone;
-between reading what is free and holding it nothing is awaited. Callers serialise what concerns one container.
+An address is held, in the catalog, from the moment it is chosen until everything is undone: between reading what is free
+and holding it nothing is awaited. Callers serialise what concerns one container.
 """
 
 from __future__ import annotations
 
+import asyncio
 import random
 import secrets
 import time
@@ -19,7 +20,7 @@ from naru.errors import Forbidden, Internal, InvalidArgument, NaruError
 from naru.events import Bus, Event
 from naru.linux.netlink import Netlink
 from naru.networks import bridge, dns, dnsmessage, etcfiles, ipam, ruleset
-from naru.networks.blocking import in_namespace, in_thread
+from naru.networks.blocking import finish, in_namespace, in_thread, settle, start_in_namespace
 from naru.networks.catalog import Catalog
 from naru.networks.firewall import Firewall
 from naru.networks.ports import ANY, Ports
@@ -91,10 +92,8 @@ class Endpoints:
         primary = _elect(endpoints)
         pairs = [(replace(end, primary=end is primary), network) for end, network in pairs]
         async with AsyncExitStack() as undo:
-            endpoints = self._publish(undo, pairs, ports)
-            await self._realise(
-                undo, netns_fd, [(end, network) for end, (_, network) in zip(endpoints, pairs, strict=True)]
-            )
+            endpoints = self._reserve(undo, pairs, ports)
+            await self._realise(undo, netns_fd, endpoints)
             await self._serve_names(undo, member.id, netns_fd, upstreams)
             undo.pop_all()
         self._tell("connect", endpoints)
@@ -119,15 +118,16 @@ class Endpoints:
         what = _what(member.id)
         async with AsyncExitStack() as undo:
             if before is None or not end.primary:
-                [end] = self._publish(undo, [(end, network)], ports)
-                await self._realise(undo, netns_fd, [(end, network)])
+                [end] = self._reserve(undo, [(end, network)], ports)
+                await self._realise(undo, netns_fd, [end])
             else:
                 end = replace(end, ports=before.ports)
+                plugging = self._start_plugging(undo, netns_fd, [end])  # takes the default route, too
+                undo.push_async_callback(in_namespace, what, netns_fd, partial(bridge.route_through, before))
                 self._hold(undo, [end])
                 self._move(before, end)
                 undo.callback(self._move, end, before)
-                await self._plug(undo, netns_fd, [(end, network)])  # takes the default route, too
-                undo.push_async_callback(in_namespace, what, netns_fd, partial(bridge.route_through, before))
+                await finish(what, plugging)
             await self._serve_names(undo, member.id, netns_fd, upstreams)
             undo.pop_all()
         self._tell("connect", [end])
@@ -234,10 +234,10 @@ class Endpoints:
 
     # -- apply: each step with its undo
 
-    def _publish(
+    def _reserve(
         self, undo: AsyncExitStack, pairs: Sequence[tuple[Endpoint, Network]], ports: Sequence[PortRequest]
     ) -> list[Endpoint]:
-        """Reserve the host ports of the primary endpoint, and hold all endpoints with them."""
+        """The endpoints, the primary one with its host ports, which are reserved."""
         endpoints = []
         for end, network in pairs:
             bindings = []
@@ -250,30 +250,38 @@ class Endpoints:
                 undo.callback(self._ports.release, binding)
                 bindings.append(binding)
             endpoints.append(replace(end, ports=tuple(bindings)))
-        self._hold(undo, endpoints)
         return endpoints
+
+    async def _realise(self, undo: AsyncExitStack, netns_fd: int, endpoints: Sequence[Endpoint]) -> None:
+        """Record the endpoints, make their interfaces and firewall elements. Raises Internal."""
+        wired = [end for end in endpoints if end.interface]
+        plugging = self._start_plugging(undo, netns_fd, wired) if wired else None
+        self._hold(undo, endpoints)  # meanwhile: the kernel takes a millisecond for the interfaces
+        elements = [element for end in endpoints for element in ruleset.of_endpoint(end)]
+        self._change(add=elements)
+        undo.callback(self._change, remove=elements)
+        if plugging is not None:
+            await finish(_what(wired[0].container_id), plugging)
 
     def _hold(self, undo: AsyncExitStack, endpoints: Sequence[Endpoint]) -> None:
         self._catalog.put_endpoints(endpoints)
         undo.callback(self._catalog.drop_endpoints, endpoints)
 
-    async def _realise(self, undo: AsyncExitStack, netns_fd: int, pairs: Sequence[tuple[Endpoint, Network]]) -> None:
-        """Make interfaces and firewall elements. Raises Internal."""
-        elements = [element for end, _ in pairs for element in ruleset.of_endpoint(end)]
-        await self._plug(undo, netns_fd, pairs)
-        self._change(add=elements)
-        undo.callback(self._change, remove=elements)
-
-    async def _plug(self, undo: AsyncExitStack, netns_fd: int, pairs: Sequence[tuple[Endpoint, Network]]) -> None:
-        wired = [(end, network) for end, network in pairs if end.interface]
-        if not wired:
-            return
-
-        what = _what(wired[0][0].container_id)
-        for end, _ in wired:
+    def _start_plugging(
+        self, undo: AsyncExitStack, netns_fd: int, endpoints: Sequence[Endpoint]
+    ) -> asyncio.Future[None]:
+        what = _what(endpoints[0].container_id)
+        try:
+            wires = bridge.wires([(end, self._catalog.by_id(end.network_id)) for end in endpoints])
+            host = Netlink()
+        except OSError as error:
+            raise Internal(f"{what}: {error}") from error
+        plugging = start_in_namespace(netns_fd, partial(bridge.plug, host, wires))
+        plugging.add_done_callback(lambda _: host.close())
+        for end in endpoints:
             undo.push_async_callback(in_thread, what, partial(bridge.remove, end.veth))
-        with Netlink() as host:
-            await in_namespace(what, netns_fd, partial(bridge.plug, host, bridge.wires(wired)))
+        undo.push_async_callback(settle, plugging)
+        return plugging
 
     def _move(self, old: Endpoint, new: Endpoint) -> None:
         """Published ports lead to another endpoint of the same container, in one transaction."""

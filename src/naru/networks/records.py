@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 BRIDGE, HOST, NULL = "bridge", "host", "null"  # drivers
@@ -145,7 +145,8 @@ class Endpoint:
 
 
 def encode(record: Network | Endpoint) -> str:
-    return json.dumps(asdict(record), ensure_ascii=False)
+    shallow = {each.name: getattr(record, each.name) for each in fields(record)}
+    return json.dumps(shallow, ensure_ascii=False, default=asdict)  # asdict at the top would copy all of it first
 
 
 def decode_network(text: str) -> Network:

@@ -288,7 +288,10 @@ class ImageConfig:
             dict(run or {}),
             tuple(Digest.parse(d) for d in diff_ids),
             tuple(
-                History(*(str(h.get(k) or "") for k in ("created", "created_by", "author", "comment")), bool(h.get("empty_layer")))
+                History(
+                    str(h.get("created") or ""), str(h.get("created_by") or ""), str(h.get("author") or ""),
+                    str(h.get("comment") or ""), bool(h.get("empty_layer")),
+                )
                 for h in history
             ),
             str(document.get("created") or ""),

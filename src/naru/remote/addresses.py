@@ -8,6 +8,7 @@ import socket
 
 from aiohttp.abc import ResolveResult
 from aiohttp.resolver import ThreadedResolver
+from yarl import URL
 
 
 def is_public(address: str) -> bool:
@@ -30,6 +31,14 @@ def is_literal(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def checked(url: URL) -> URL:
+    """The same; a URL taken as it is parses its host and port when first asked. Raises ValueError for bad ones."""
+    if (url.explicit_port or 0) > 65535:
+        raise ValueError("port out of range")
+    (url.raw_host or "").encode("idna")  # empty and overlong labels
+    return url
 
 
 class PublicResolver(ThreadedResolver):

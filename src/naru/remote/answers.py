@@ -78,6 +78,10 @@ def spoken(code: str) -> str:
     return code.lower().replace("_", " ")
 
 
+class Unknown(NotFound):
+    """The registry says it has no such thing (404), as against a repository that may not be seen."""
+
+
 def pull_refusal(status: int, body: bytes, ref: Reference, what: str, *, anonymous: bool) -> NaruError:
     """Why a manifest or blob of ref cannot be had. A repository that may not be seen is, as in Docker, one not found."""
     code, message = read_error(status, body)
@@ -89,9 +93,11 @@ def pull_refusal(status: int, body: bytes, ref: Reference, what: str, *, anonymo
             f"{spoken(code)}: {message}"
         )
     if code == "NAME_UNKNOWN":
-        return NotFound(f"repository {ref.familiar_name} not found: {spoken(code)}: {message}")
+        return Unknown(f"repository {ref.familiar_name} not found: {spoken(code)}: {message}")
     if code == "MANIFEST_UNKNOWN" or (status == 404 and not code):
-        return NotFound(f"manifest for {ref.familiar} not found: manifest unknown: {message or 'manifest unknown'}")
+        return Unknown(f"manifest for {ref.familiar} not found: manifest unknown: {message or 'manifest unknown'}")
+    if status == 404:
+        return Unknown(f"{what}: {spoken(code)}: {message}")
     return refusal(status, body, what)
 
 

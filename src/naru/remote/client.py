@@ -1,6 +1,6 @@
-"""The registry client as the layers above see it: one object, seven verbs, no HTTP.
+"""The registry client as the layers above see it: one object, eight verbs, no HTTP.
 
-`transport`, `pull`, `push` and `login` do the work and are imported at the first verb: they load aiohttp (about 0.2 s),
+`transport`, `pull`, `push`, `login` and `search` do the work and are imported at the first verb: they load aiohttp (about 0.2 s),
 which a daemon that starts must not wait for.
 """
 
@@ -58,11 +58,30 @@ class RegistryClient:
     async def resolve(self, ref: Reference, credentials: Credentials | None) -> tuple[Descriptor, bytes]:
         """The manifest or index that ref names, by digest if it has one, and a descriptor true to its bytes.
 
-        Raises NotFound, Unauthenticated, Unavailable, Unsupported (media type); DataLoss for bytes of another digest.
+        Raises NotFound, Unauthenticated, Unavailable, Unsupported (media type); DataLoss for bytes of another digest;
+        Internal if no connection comes about, as in Docker.
         """
         from naru.remote import pull  # noqa: PLC0415
 
         return await pull.resolve(self._transport(), ref, credentials)
+
+    async def inspect(self, ref: Reference, credentials: Credentials | None) -> Descriptor:
+        """What ref names in its registry, for those who only want to look. Raises as `resolve`, in fewer words: those of
+        Docker's /distribution."""
+        from naru.remote import pull  # noqa: PLC0415
+
+        return await pull.inspect(self._transport(), ref, credentials)
+
+    async def search(self, term: str, limit: int, credentials: Credentials | None) -> list[dict[str, object]]:
+        """Repositories that match `term`, or `host/term` on that host, as rows of Docker's /images/search: name,
+        description, is_official, is_automated, star_count. `credentials` are those for the host searched.
+
+        Raises InvalidArgument (limit is 1 to 100), NotFound for a registry without search, Unauthenticated, Unavailable;
+        Internal if no connection comes about, as in Docker.
+        """
+        from naru.remote import search  # noqa: PLC0415
+
+        return await search.search(self._transport(), term, limit, credentials)
 
     async def fetch_manifest(
         self, ref: Reference, digest: Digest, media_type: str, credentials: Credentials | None
@@ -121,7 +140,8 @@ class RegistryClient:
 
     async def check_login(self, host: str, credentials: Credentials) -> str:
         """The identity token that may be kept instead of the password, or "". `host` is any server address of Docker's
-        configuration. Raises Unauthenticated if the registry refuses the credentials; Unavailable, InvalidArgument."""
+        configuration. Raises Unauthenticated if the registry refuses the credentials; Unavailable, InvalidArgument;
+        Internal if no connection comes about, as in Docker."""
         from naru.remote import login  # noqa: PLC0415
 
         return await login.check_login(self._transport(), host, credentials)

@@ -12,19 +12,32 @@ from yarl import URL
 
 from naru.errors import NaruError, Unavailable
 
+LEAD = "failed to do request: "  # how containerd, and so Docker, begins what became of a request to a registry
+
 
 class Interrupted(Unavailable):
     """The connection broke or fell silent half-way: the same request may well succeed now."""
 
 
+class Unreachable(Unavailable):
+    """No connection came about, so nothing was asked yet. `request` names what was to be asked, `reason` what was in
+    the way; Docker calls this a failure of the system (500), and the verbs whose status shows raise Internal from it."""
+
+    def __init__(self, request: str, reason: str, lead: str = LEAD) -> None:
+        super().__init__(f"{lead}{request}: {reason}")
+        self.request = request
+        self.reason = reason
+
+
 @contextmanager
-def foreign_errors(request: object, url: URL) -> Iterator[None]:
+def foreign_errors(request: str, url: URL, lead: str = LEAD) -> Iterator[None]:
     """Map what aiohttp and the kernel raise; keep it around their calls alone, so that no disk error passes as theirs."""
-    what = f"failed to do request: {request}"
+    what = f"{lead}{request}"
     try:
         yield
     except aiohttp.ClientConnectorCertificateError as error:
-        raise Unavailable(f"{what}: tls: failed to verify certificate: x509: {error.certificate_error}") from error
+        reason = f"tls: failed to verify certificate: x509: {error.certificate_error}"
+        raise Unreachable(request, reason, lead) from error
     except aiohttp.ClientSSLError as error:
         plain = isinstance(error.os_error, ssl.SSLError) and error.os_error.reason in (
             "WRONG_VERSION_NUMBER",
@@ -33,16 +46,16 @@ def foreign_errors(request: object, url: URL) -> Iterator[None]:
         reason = (
             "http: server gave HTTP response to HTTPS client" if plain else f"tls: {error.os_error.strerror or error}"
         )
-        raise Unavailable(f"{what}: {reason}") from error
+        raise Unreachable(request, reason, lead) from error
     except aiohttp.ClientConnectorDNSError as error:
         private = "private address" in str(error.os_error)
         reason = str(error.os_error) if private else f"lookup {error.host}: no such host"
-        raise Unavailable(f"{what}: dial tcp: {reason}") from error
+        raise Unreachable(request, f"dial tcp: {reason}", lead) from error
     except aiohttp.ClientConnectorError as error:
         reason = os.strerror(error.os_error.errno).lower() if error.os_error.errno else str(error.os_error)
-        raise Unavailable(f"{what}: dial tcp {error.host}:{error.port}: connect: {reason}") from error
+        raise Unreachable(request, f"dial tcp {error.host}:{error.port}: connect: {reason}", lead) from error
     except aiohttp.ConnectionTimeoutError as error:
-        raise Unavailable(f"{what}: dial tcp {url.host}:{url.port}: i/o timeout") from error
+        raise Unreachable(request, f"dial tcp {url.host}:{url.port}: i/o timeout", lead) from error
     except TimeoutError as error:
         raise Interrupted(
             f"{what}: context deadline exceeded (Client.Timeout exceeded while awaiting headers or body)"

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from naru.errors import InvalidArgument
 from naru.oci.reference import DEFAULT_HOST
 from naru.remote.auth import is_loopback
 
 HUB_HOST = "registry-1.docker.io"
+HUB_INDEX = "index.docker.io"
 HUB_AUTH_KEY = "https://index.docker.io/v1/"
 _HUB_NAMES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?::([0-9]{1,5}))?")
@@ -61,6 +62,11 @@ class RegistryConfig:
             return (self._endpoint(host),)
         origin = self._endpoint(self.default_registry or HUB_HOST)
         return (origin,) if push else (*map(self._mirror, self.mirrors), origin)
+
+    def search_endpoints(self, host: str) -> tuple[Endpoint, ...]:
+        """The servers to search, as `endpoints`; Docker Hub has another one for it than for images."""
+        *mirrors, origin = self.endpoints(host, push=False)
+        return (*mirrors, replace(origin, host=HUB_INDEX) if origin.host == HUB_HOST else origin)
 
     def is_insecure(self, host: str) -> bool:
         name, _ = split_host(host)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from naru.errors import Unauthenticated
+from naru.errors import Internal, Unauthenticated
 from naru.remote.answers import ERROR_LIMIT_BYTES, refusal
 from naru.remote.auth import Credentials, choose, parse_challenges
+from naru.remote.faults import Unreachable
 from naru.remote.hosts import registry_of
 from naru.remote.tokens import Key
 from naru.remote.transport import Request, Transport
@@ -14,8 +15,16 @@ async def check_login(transport: Transport, host: str, credentials: Credentials)
     """The identity token to keep instead of the password, or "" if the registry gives none.
 
     `host` may be any server address of Docker's configuration file. Raises Unauthenticated if the registry refuses the
-    credentials, Unavailable, InvalidArgument. A registry that asks nobody accepts everybody.
+    credentials, Unavailable, InvalidArgument; Internal if no connection comes about, as in Docker. A registry that asks
+    nobody accepts everybody.
     """
+    try:
+        return await _check(transport, host, credentials)
+    except Unreachable as error:
+        raise Internal(f"{error.request}: {error.reason}") from error
+
+
+async def _check(transport: Transport, host: str, credentials: Credentials) -> str:
     (endpoint,) = transport.config.endpoints(registry_of(host), push=True)
     server = await transport.server(endpoint)
     url = f"{server.url}/v2/"

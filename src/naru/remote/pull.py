@@ -7,19 +7,20 @@ an error: mirrors are asked first and may fail, the registry itself has the last
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 import aiohttp
 
 from naru.content.blobs import Ingest
-from naru.errors import DataLoss, InvalidArgument, NaruError, NotFound, Unavailable, Unsupported
+from naru.errors import DataLoss, Internal, InvalidArgument, NaruError, NotFound, Unavailable, Unsupported
 from naru.oci.digest import Digest, Hasher
 from naru.oci.image import INDEXES, MANIFEST_LIMIT_BYTES, MANIFESTS, Descriptor
 from naru.oci.reference import Reference
-from naru.remote.answers import ERROR_LIMIT_BYTES, clean, pull_refusal
+from naru.remote.answers import ERROR_LIMIT_BYTES, Unknown, clean, pull_refusal
 from naru.remote.auth import Credentials, repository_scope
-from naru.remote.faults import Interrupted
+from naru.remote.faults import LEAD, Interrupted, Unreachable
+from naru.remote.hosts import Endpoint
 from naru.remote.tokens import Key
 from naru.remote.transport import Answer, Request, Server, Transport
 from naru.remote.writer import PieceWriter
@@ -31,9 +32,9 @@ _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/(?:[0-9]{1,18}|\
 _PROGRESS_BYTES = 1 << 20  # an attempt that brought this much has earned a fresh count of retries
 
 
-async def from_any(transport: Transport, ref: Reference, ask: Callable[[Server], Awaitable[T]]) -> T:
+async def from_any(transport: Transport, endpoints: Iterable[Endpoint], ask: Callable[[Server], Awaitable[T]]) -> T:
     """What the first endpoint that can answers; the last one's error if none can."""
-    *mirrors, origin = transport.config.endpoints(ref.host, push=False)
+    *mirrors, origin = endpoints
     for endpoint in mirrors:
         try:
             return await ask(await transport.server(endpoint))
@@ -45,20 +46,45 @@ async def from_any(transport: Transport, ref: Reference, ask: Callable[[Server],
 async def resolve(transport: Transport, ref: Reference, credentials: Credentials | None) -> tuple[Descriptor, bytes]:
     """The manifest or index that ref names, with a descriptor true to its bytes. A digest in ref wins over its tag.
 
-    Raises NotFound, Unauthenticated, Unavailable; DataLoss if the bytes are not what the digest says.
+    Raises NotFound, Unauthenticated, Unavailable; Internal if no connection comes about, as in Docker; DataLoss if the
+    bytes are not what the digest says.
     """
-    ref = ref.with_default_tag()
+    asked, ref = ref, ref.with_default_tag()
+    what = f'failed to resolve reference "{ref}"'
+    try:
+        return await _look_up(transport, ref, credentials)
+    except Unknown as error:
+        if not (asked.tag or asked.digest):  # Docker lists a bare name's tags then, and says what that says
+            raise
+        raise NotFound(f"{what}: {ref}: not found") from error
+    except Unreachable as error:
+        # In the words of Docker's first question, which clients know, unless it was a token server that was not there.
+        *_, origin = transport.config.endpoints(ref.host, push=False)
+        head = f'Head "https://{origin.host}/v2/{ref.path}/manifests/{ref.digest or ref.tag}"'
+        request = head if f"://{origin.host}/" in error.request else error.request
+        raise Internal(f"{what}: {LEAD}{request}: {error.reason}") from error
+    except Unavailable as error:
+        raise Unavailable(f"{what}: {error}") from error
 
+
+async def inspect(transport: Transport, ref: Reference, credentials: Credentials | None) -> Descriptor:
+    """What ref names, for those who only want to look: as `resolve`, but for the words of its errors."""
+    try:
+        return (await _look_up(transport, ref.with_default_tag(), credentials))[0]
+    except Unknown as error:
+        raise NotFound("manifest unknown: manifest unknown") from error
+    except Unreachable as error:
+        raise Internal(f"{error.request}: {error.reason}") from error
+
+
+async def _look_up(transport: Transport, ref: Reference, credentials: Credentials | None) -> tuple[Descriptor, bytes]:
     async def ask(server: Server) -> tuple[Descriptor, bytes]:
         answer = await _get_manifest(transport, server, ref, str(ref.digest or ref.tag), credentials)
         digest = ref.digest or _stated_digest(answer) or Digest.of(answer.body)
         _verify(ref, answer.body, digest)
         return Descriptor(_media_type(ref, answer), digest, len(answer.body)), answer.body
 
-    try:
-        return await from_any(transport, ref, ask)
-    except Unavailable as error:
-        raise Unavailable(f'failed to resolve reference "{ref}": {error}') from error
+    return await from_any(transport, transport.config.endpoints(ref.host, push=False), ask)
 
 
 async def fetch_manifest(
@@ -73,7 +99,7 @@ async def fetch_manifest(
             raise InvalidArgument(f"manifest {ref.familiar_name}@{digest}: Content-Type {got!r} is not {media_type!r}")
         return answer.body
 
-    return await from_any(transport, ref, ask)
+    return await from_any(transport, transport.config.endpoints(ref.host, push=False), ask)
 
 
 async def _get_manifest(
@@ -128,7 +154,7 @@ async def fetch_blob(
     try:
         await from_any(
             transport,
-            ref,
+            transport.config.endpoints(ref.host, push=False),
             lambda server: _fetch_from(transport, server, ref, descriptor, ingest, on_bytes, credentials),
         )
     except OSError as error:  # what the network raises is mapped in `transport`: this is the disk

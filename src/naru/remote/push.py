@@ -18,14 +18,19 @@ from naru.oci.image import Descriptor
 from naru.oci.reference import Reference
 from naru.remote.answers import ERROR_LIMIT_BYTES, refusal
 from naru.remote.auth import Credentials, repository_scope
-from naru.remote.faults import Interrupted
+from naru.remote.faults import Interrupted, Unreachable
 from naru.remote.tokens import Key
 from naru.remote.transport import PIECE_BYTES, Answer, Request, Server, Transport
 
 
-async def _origin(transport: Transport, ref: Reference) -> Server:
+async def _origin(transport: Transport, ref: Reference, question: str, what: str) -> Server:
+    """The registry. If nobody listens there, that is said of the question that was to come, in Docker's words."""
     (endpoint,) = transport.config.endpoints(ref.host, push=True)
-    return await transport.server(endpoint)
+    try:
+        return await transport.server(endpoint)
+    except Unreachable as error:
+        request = f'{question} "https://{endpoint.host}/v2/{ref.path}/{what}"'
+        raise Unreachable(request, error.reason) from error
 
 
 async def push_blob(
@@ -42,7 +47,7 @@ async def push_blob(
     `open_blob` gives a fresh read-only descriptor for each attempt, which is closed here. `on_bytes(n)`: n more bytes
     were sent; negative when a broken upload begins again. Raises Unauthenticated, Forbidden, Unavailable, DataLoss.
     """
-    server = await _origin(transport, ref)
+    server = await _origin(transport, ref, "Head", f"blobs/{descriptor.digest}")
     key = Key(server.url, (repository_scope(ref.path, push=True),), credentials)
     head = Request("HEAD", f"{server.repository(ref.path)}/blobs/{descriptor.digest}", key)
     if (await transport.small(server, head, 0)).status == 200:
@@ -168,9 +173,10 @@ async def push_manifest(
     digest = hasher.digest()
     if ref.digest not in (None, digest):
         raise InvalidArgument(f"manifest for {ref.familiar}: the bytes have digest {digest}")
-    server = await _origin(transport, ref)
+    name = ref.tag or digest
+    server = await _origin(transport, ref, "Put", f"manifests/{name}")
     key = Key(server.url, (repository_scope(ref.path, push=True),), credentials)
-    url = f"{server.repository(ref.path)}/manifests/{ref.tag or digest}"
+    url = f"{server.repository(ref.path)}/manifests/{name}"
     request = Request("PUT", url, key, {"Content-Type": media_type}, raw)
     answer = await transport.small(server, request, ERROR_LIMIT_BYTES)
     if answer.status not in (200, 201, 202):

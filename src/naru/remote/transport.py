@@ -1,4 +1,4 @@
-"""One HTTP exchange with a registry: scheme, authorization, redirects, patience. The only importer of aiohttp's client.
+"""One HTTP exchange with a registry: scheme, authorization, redirects, patience. With `download`, the only user of aiohttp's client.
 
 Owns the connections. It knows HTTP and not images. What it guarantees to the layers above:
   - Authorization goes to the registry's own origin only; redirects and upload locations elsewhere go without;
@@ -22,7 +22,7 @@ import aiohttp
 from yarl import URL
 
 from naru.errors import Forbidden, Unavailable
-from naru.remote.addresses import PublicResolver, is_literal, is_private, is_public
+from naru.remote.addresses import PublicResolver, checked, is_literal, is_private, is_public
 from naru.remote.answers import redact, retry_after_s
 from naru.remote.auth import TOKEN_LIMIT_BYTES
 from naru.remote.faults import foreign_errors
@@ -120,7 +120,7 @@ class Transport:
         await self._guarded.close()
 
     async def server(self, endpoint: Endpoint) -> Server:
-        """Settle how to speak to endpoint, once. Raises Unavailable if nobody answers."""
+        """Settle how to speak to endpoint, once. Raises Unreachable, in the name of our own question, if nobody listens."""
         if endpoint not in self._servers:
             async with self._probing.setdefault(endpoint, asyncio.Lock()):
                 if endpoint not in self._servers:
@@ -220,7 +220,7 @@ class Transport:
         session = self._session if own or server.is_private else self._guarded
         verify = server.verify_tls or url.host != URL(server.url).host
         allowed_s = self.limits.answer_s if request.body is None else self.limits.commit_s
-        with foreign_errors(request, url):
+        with foreign_errors(str(request), url):
             async with asyncio.timeout(allowed_s) as deadline:
                 data: Any = request.body
                 if callable(data):
@@ -251,7 +251,7 @@ class Transport:
             size = 0
             broken: Unavailable | None = None
             try:
-                with foreign_errors(request, response.url):
+                with foreign_errors(str(request), response.url):
                     async with asyncio.timeout(self.limits.piece_s):
                         while size < PIECE_BYTES and (chunk := await response.content.readany()):
                             piece.append(chunk)
@@ -268,7 +268,7 @@ class Transport:
     async def read(self, response: aiohttp.ClientResponse, request: Request, limit_bytes: int) -> Answer:
         """The body, whole. Raises Unavailable if it is larger than limit_bytes, Interrupted if it takes too long."""
         body = bytearray()
-        with foreign_errors(request, response.url):
+        with foreign_errors(str(request), response.url):
             async with asyncio.timeout(self.limits.answer_s):
                 while len(body) <= limit_bytes and (chunk := await response.content.readany()):
                     body += chunk
@@ -290,7 +290,7 @@ class Transport:
 def _url(text: str, request: Request) -> URL:
     """As received, percent signs and all: upload states and signatures do not survive a re-encoding."""
     try:
-        return URL(text, encoded=True)
+        return checked(URL(text, encoded=True))
     except ValueError as error:
         raise Unavailable(f"{request}: the registry answered with an invalid location") from error
 

@@ -28,10 +28,10 @@ class PieceWriter:
             if kind is None:
                 await self.flush()
         finally:
-            if self._pending is not None:  # an error is under way, and is the one to report; `wait` cancels nothing
-                await asyncio.wait((self._pending,))
-                self._pending.exception()
-                self._pending = None
+            if self._pending is not None:  # an error is under way, and is the one to report
+                pending, self._pending = self._pending, None
+                await _ended(pending)
+                pending.exception()
 
     async def write(self, piece: Sequence[bytes]) -> None:
         """Begin writing the piece as soon as the one before is written. Raises that one's OSError."""
@@ -48,3 +48,15 @@ class PieceWriter:
     def _write(self, piece: Sequence[bytes]) -> None:
         for chunk in piece:
             self._sink.write(chunk)
+
+
+async def _ended(pending: asyncio.Future[None]) -> None:
+    """The thread has ended when this returns or raises, cancelled however often: its file may be closed then."""
+    cancelled: asyncio.CancelledError | None = None
+    while not pending.done():
+        try:
+            await asyncio.wait((pending,))  # cancels nothing
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled

@@ -123,7 +123,7 @@ async def _unpack(blob: int, target: str, limit_bytes: int) -> Unpacked:
 
 
 async def _run(root: int, archive: int, settings: list[str]) -> Unpacked:
-    argv = [_PYTHON, "-I", "-S", "-X", "utf8", _SCRIPT, _SOURCE, _LIBRARIES, *settings]
+    argv = [_PYTHON, "-I", "-S", "-X", "utf8", _SCRIPT, _SOURCE, _LIBRARIES, str(os.getpid()), *settings]
     report, faults = (os.memfd_create(name, os.MFD_CLOEXEC) for name in ("report", "faults"))
     try:
         child = Child(spawn(argv, env={}, fds={0: archive, 1: report, 2: faults, 3: root}))

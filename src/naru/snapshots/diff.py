@@ -37,11 +37,37 @@ class Layer:
     size_bytes: int  # uncompressed
 
 
+Claim = Callable[[Digest], None]  # told of a blob before it is in the store: who keeps a lease adds it there, so that
+# it is nobody's garbage for a moment
+
+
+def unclaimed(digest: Digest) -> None:
+    """For callers beside whom nobody collects garbage."""
+
+
+class BlobWriter:
+    """An ingest whose digest is known, and claimed, before its commit."""
+
+    def __init__(self, ingest: Ingest, claim: Claim) -> None:
+        self._ingest = ingest
+        self._claim = claim
+        self._hasher = Hasher()
+
+    def write(self, data: bytes) -> None:
+        self._hasher.update(data)
+        self._ingest.write(data)
+
+    def commit(self, media_type: str) -> Descriptor:
+        digest = self._hasher.digest()
+        self._claim(digest)
+        return Descriptor(media_type, self._ingest.commit(digest), self._ingest.size_bytes)
+
+
 class LayerWriter:
     """Plain tar bytes in, a gzip blob in the content store and the diff ID out, in one pass."""
 
-    def __init__(self, ingest: Ingest) -> None:
-        self._ingest = ingest
+    def __init__(self, ingest: Ingest, claim: Claim) -> None:
+        self._blob = BlobWriter(ingest, claim)
         self._hasher = Hasher()
         self._gzip = isal_zlib.compressobj(level=1, wbits=_GZIP)
         self._batch = bytearray()
@@ -56,22 +82,21 @@ class LayerWriter:
         data, self._batch = bytes(self._batch), bytearray()
         self._hasher.update(data)
         self._size += len(data)
-        self._ingest.write(self._gzip.compress(data))
+        self._blob.write(self._gzip.compress(data))
 
     def commit(self) -> Layer:
         """The blob is in the store when this returns."""
         self._flush()
-        self._ingest.write(self._gzip.flush())
-        digest = self._ingest.commit()
-        return Layer(Descriptor(OCI_LAYER_GZIP, digest, self._ingest.size_bytes), self._hasher.digest(), self._size)
+        self._blob.write(self._gzip.flush())
+        return Layer(self._blob.commit(OCI_LAYER_GZIP), self._hasher.digest(), self._size)
 
 
-def write_layer(snapshots: Snapshots, key: str, store: ContentStore) -> Layer:
+def write_layer(snapshots: Snapshots, key: str, store: ContentStore, claim: Claim = unclaimed) -> Layer:
     """Store what the active snapshot has changed as a layer blob. Raises NotFound, InvalidArgument, OSError."""
     top = open_dir(snapshots.upper(key))
     try:
         with store.ingest() as ingest:
-            layer = LayerWriter(ingest)
+            layer = LayerWriter(ingest, claim)
             _tar_dir(top, "", layer.write, whiteouts=True)
             return layer.commit()
     finally:

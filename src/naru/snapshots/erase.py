@@ -5,14 +5,14 @@ shutil.rmtree (Python 3.11) recurses, and ends at some thousand levels; a contai
 
 from __future__ import annotations
 
+import errno
 import os
 
-_DEEP = 2000
+_DEEP = 400
 
 
 def remove_tree(path: str) -> None:
-    """Delete path and all below it, following no link; nobody else may be writing there. Raises OSError, not for a
-    path that does not exist."""
+    """Delete path and all below it, following no link. Raises OSError, not for a path that does not exist."""
     pending = [path]
     moved = 0
     while pending:
@@ -29,7 +29,12 @@ def remove_tree(path: str) -> None:
             pending.pop()
             continue
         if not inside:
-            os.rmdir(folder)
+            try:
+                os.rmdir(folder)
+            except OSError as error:
+                if error.errno != errno.ENOTEMPTY:
+                    raise
+                continue  # the last write of a child that is just ending: look again
             pending.pop()
         for deeper in inside:
             if len(deeper) > _DEEP + len(path):  # too deep to reach by name: bring it up beneath the top

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from naru.content.blobs import ContentStore
 from naru.errors import InvalidArgument
 from naru.oci.digest import Hasher
-from naru.oci.image import OCI_LAYER_GZIP, OCI_LAYER_ZSTD, Descriptor
-from naru.snapshots.diff import Layer, LayerWriter
+from naru.oci.image import OCI_LAYER_GZIP, OCI_LAYER_ZSTD
+from naru.snapshots.diff import BlobWriter, Claim, Layer, LayerWriter, unclaimed
 from naru.snapshots.inflate import inflated
 
 _KEPT = {"gzip": OCI_LAYER_GZIP, "zstd": OCI_LAYER_ZSTD}
@@ -28,7 +28,9 @@ class _Tee:
         return piece
 
 
-def store_archive(store: ContentStore, read: Callable[[int], bytes], *, limit_bytes: int) -> Layer:
+def store_archive(
+    store: ContentStore, read: Callable[[int], bytes], claim: Claim = unclaimed, *, limit_bytes: int
+) -> Layer:
     """Store the tar that `read(n)` gives up to n bytes of, b"" at the end. gzip and zstd stay as they are, anything else
     is stored as gzip. That it is a tar is not checked: unpacking does. Blocks; it belongs in a thread.
 
@@ -39,18 +41,19 @@ def store_archive(store: ContentStore, read: Callable[[int], bytes], *, limit_by
     with store.ingest() as ingest:
         if kind not in _KEPT:
             tee.sink = len
-            writer, size_bytes = LayerWriter(ingest), 0
+            writer, size_bytes = LayerWriter(ingest, claim), 0
             while piece := more():
                 size_bytes = _within(size_bytes + len(piece), limit_bytes)
                 writer.write(piece)
             return writer.commit()
-        ingest.write(bytes(tee.head))
-        tee.sink = ingest.write
+        blob = BlobWriter(ingest, claim)
+        blob.write(bytes(tee.head))
+        tee.sink = blob.write
         hasher, size_bytes = Hasher(), 0
         while piece := more():
             hasher.update(piece)
             size_bytes = _within(size_bytes + len(piece), limit_bytes)
-        return Layer(Descriptor(_KEPT[kind], ingest.commit(), ingest.size_bytes), hasher.digest(), size_bytes)
+        return Layer(blob.commit(_KEPT[kind]), hasher.digest(), size_bytes)
 
 
 def _within(size_bytes: int, limit_bytes: int) -> int:

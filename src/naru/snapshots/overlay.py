@@ -20,7 +20,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from naru.errors import Conflict, DataLoss, NotFound
@@ -259,8 +259,9 @@ def _lower(numbers: Sequence[int]) -> str:
     return "lowerdir=" + ":".join(f"{number}/fs" for number in numbers)
 
 
-def _insert(execute: object, chain_id: Digest, number: int, parent: Digest | None, diff_id: Digest, size: int) -> bool:
-    assert callable(execute)
+def _insert(
+    execute: Callable[..., int], chain_id: Digest, number: int, parent: Digest | None, diff_id: Digest, size: int
+) -> bool:
     return bool(
         execute(
             "INSERT OR IGNORE INTO snapshot (chain_id, dir, parent, diff_id, size_bytes, created_ns)"

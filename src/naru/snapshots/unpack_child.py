@@ -15,7 +15,7 @@ import sys
 
 
 def main(argv: list[str]) -> list[str]:
-    source, libraries, mode, limit_bytes, memory_bytes, keep_kind, owner, folder = argv
+    source, libraries, parent, mode, limit_bytes, memory_bytes, keep_kind, owner, folder = argv
     sys.path[:0] = [source, libraries]
     # Imported here, since before this line there is nowhere to import from; and all of it before chroot takes it away.
     import hashlib  # noqa: PLC0415
@@ -32,6 +32,8 @@ def main(argv: list[str]) -> list[str]:
 
     def more() -> bytes:
         nonlocal size
+        if os.getppid() != int(parent):
+            os._exit(1)  # the daemon is gone, and its next start deletes what we write
         piece = plain()
         size += len(piece)
         if size > limit:

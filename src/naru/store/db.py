@@ -24,7 +24,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -118,7 +118,7 @@ class Database:
             return execute(sql, *parameters)
 
     @contextmanager
-    def transaction(self, *, durable: bool = False) -> Iterator[Any]:
+    def transaction(self, *, durable: bool = False) -> Iterator[Callable[..., int]]:
         """Yields execute(sql, *parameters) → rows changed. All or nothing; do not await inside."""
         with self._lock:
             if durable:

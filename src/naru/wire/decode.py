@@ -18,6 +18,7 @@ from naru.errors import InvalidArgument
 
 S = TypeVar("S", bound=msgspec.Struct)
 
+_ENCODER = msgspec.json.Encoder(enc_hook=str)  # a Digest is a str of its own kind
 _GO_KIND = {dict: "object", list: "array", str: "string", int: "number", float: "number", bool: "bool"}
 _GO_TYPE = {"str": "string", "int": "int64", "bool": "bool", "object": "map", "array": "[]string"}
 _WRONG = re.compile(r"Expected `([^`]+)`, got `([^`]+)`(?: - at `\$\.?([^`]*)`)?")
@@ -46,7 +47,7 @@ def parse_json(raw: bytes) -> Any:
     if not text:
         raise InvalidArgument("invalid JSON: EOF")
     try:
-        return msgspec.json.decode(text)
+        return _decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         message = str(error)
         if "trailing characters" in message:
@@ -57,9 +58,16 @@ def parse_json(raw: bytes) -> Any:
         raise InvalidArgument(f"invalid JSON: invalid character {first!r} looking for beginning of value") from error
 
 
+def _decode(text: bytes) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except UnicodeDecodeError:  # Go puts U+FFFD for each byte that is not UTF-8
+        return msgspec.json.decode(text.decode("utf-8", "replace"))
+
+
 def encode(value: Any) -> bytes:
     """JSON as Docker writes it: compact, UTF-8, structs under their wire names."""
-    return msgspec.json.encode(value)
+    return _ENCODER.encode(value)
 
 
 def builtins(value: msgspec.Struct) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from naru.api.parameters import label_match, parse_until
 from naru.api.stats import empty_sample, sample
 from naru.containers.engine import Engine
 from naru.containers.records import Container, Status
-from naru.errors import InvalidArgument, NaruError
+from naru.errors import InvalidArgument, NaruError, Unsupported
 from naru.oci.image import Platform
 from naru.wire.container import CreateRequest, UpdateRequest
 from naru.wire.decode import encode
@@ -109,7 +109,7 @@ class ContainerRoutes:
 
     async def start(self, request: Request) -> None:
         if request.query.text("checkpoint"):
-            raise InvalidArgument("checkpoint is only supported in experimental mode")
+            raise Unsupported("checkpoints are not supported yet")
         await self._engine.containers.start(request["name"])
         await request.done()
 

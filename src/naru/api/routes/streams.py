@@ -90,10 +90,10 @@ class StreamRoutes:
 
     async def logs(self, request: Request) -> None:
         query = request.query
-        owner = self._engine.containers.find(request["name"])
         window = Window(stdout=query.flag("stdout"), stderr=query.flag("stderr"))
         if not (window.stdout or window.stderr):
             raise InvalidArgument("must specify at least one of 'stdout' or 'stderr'")
+        owner = self._engine.containers.find(request["name"])
         since = parse_timestamp(query.text("since"), '"since"')
         until = parse_timestamp(query.text("until"), '"until"')
         tail = query.text("tail")
@@ -106,11 +106,10 @@ class StreamRoutes:
         path = self._engine.containers.log_path(owner)
         record, exchange = owner.record, request.exchange
         tty = record.config.tty
+        details_wanted = query.flag("details")
         kind = MULTIPLEXED if not tty and request.at_least(1, 42) else RAW
         await exchange.begin(200, [("Content-Type", kind)])
-        details = (
-            _details(record.config.labels or {}, record.host.log_config.config or {}) if query.flag("details") else b""
-        )
+        details = _details(record.config.labels or {}, record.host.log_config.config or {}) if details_wanted else b""
         timestamps = query.flag("timestamps")
         ended = owner.ended if query.flag("follow") and record.state.status.is_live else None
         async for batch in logs.read(path, window, ended=ended):
