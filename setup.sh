@@ -3,7 +3,7 @@
 #   setup_docker     also a docker client in .venv/bin, without installing (and so starting) any engine
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-packages="ca-certificates crun conmon libnftables1 python3 python3-venv mmdebstrap busybox-static"
+packages="ca-certificates crun conmon libnftables1 python3 python3-venv mmdebstrap busybox-static curl"
 missing() { echo "${0##*/}: $*" >&2; exit 1; }
 
 apt_install() { # only what is not there; apt is asked once

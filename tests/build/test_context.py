@@ -10,13 +10,16 @@ import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import zstandard
-from buildworld import pieces, tar_of
 
 from naru.build.context import Context, check_remote, local, receive
 from naru.errors import InvalidArgument, NaruError, Unsupported
+
+if TYPE_CHECKING:
+    from conftest import Tars
 
 FILES = {"Dockerfile": b"FROM scratch\n", "sub": None, "sub/file": b"x"}
 
@@ -30,10 +33,10 @@ def _names(path: str) -> list[str]:
     "pack", [bytes, gzip.compress, bz2.compress, lzma.compress, zstandard.ZstdCompressor().compress]
 )
 def test_a_tar_of_any_compression_is_received_and_gone_afterwards(
-    tmp_path: Path, pack: Callable[[bytes], bytes]
+    tmp_path: Path, tars: Tars, pack: Callable[[bytes], bytes]
 ) -> None:
     async def work() -> list[str]:
-        async with receive(pieces(pack(tar_of(FILES))), str(tmp_path)) as context:
+        async with receive(tars.pieces(pack(tars.tar_of(FILES))), str(tmp_path)) as context:
             assert context.dockerfile("Dockerfile") == b"FROM scratch\n"
             return _names(context.path)
 
@@ -53,20 +56,20 @@ def _hostile(name: str, link: str = "", kind: bytes = tarfile.REGTYPE) -> bytes:
 
 @pytest.mark.root
 @pytest.mark.parametrize("kind", ["garbage", "torn", "climbing", "absolute link", "climbing link"])
-def test_a_bad_archive_leaves_nothing(tmp_path: Path, kind: str) -> None:
+def test_a_bad_archive_leaves_nothing(tmp_path: Path, tars: Tars, kind: str) -> None:
     scratch, outside = tmp_path / "scratch", tmp_path / "outside"
     for path in (scratch, outside):
         path.mkdir()
     data = {
         "garbage": b"no archive at all" * 100,
-        "torn": gzip.compress(tar_of(FILES))[:-30],
+        "torn": gzip.compress(tars.tar_of(FILES))[:-30],
         "climbing": _hostile("../../outside"),
         "absolute link": _hostile("link", str(outside), tarfile.SYMTYPE),
         "climbing link": _hostile("link", "../../outside", tarfile.SYMTYPE),
     }[kind]
 
     async def work() -> None:
-        async with receive(pieces(data), str(scratch)):
+        async with receive(tars.pieces(data), str(scratch)):
             pass
 
     with contextlib.suppress(NaruError):  # refused, or kept inside: both will do
@@ -76,9 +79,9 @@ def test_a_bad_archive_leaves_nothing(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.root
-def test_a_failing_body_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failing_body_leaves_nothing(tmp_path: Path, tars: Tars) -> None:
     async def body():
-        yield tar_of(FILES)[:600]
+        yield tars.tar_of(FILES)[:600]
         raise ConnectionResetError("client went away")
 
     async def work() -> None:

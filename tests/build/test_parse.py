@@ -109,6 +109,8 @@ def test_a_chomped_heredoc_loses_its_tabs() -> None:
         (b"FROM a\nRUN <<EOF\nx\n", "line 2: unterminated heredoc", 2),
         (b"# escape=x\nFROM a", r"line 1: invalid escape token 'x' does not match ` or \\", 1),
         (b"# syntax=a\n# SYNTAX=b\nFROM a", "line 2: only one syntax parser directive can be used", 2),
+        (b"FROM a\nENV a=\0\n", "line 2: the line contains a NUL character", 2),
+        (b"FROM a\n" + b"ENV a=b\n" * 10_000, "more than 10000 instructions", 10_001),
         (
             b"FROM a\nRUN " + b"x" * LINE_LIMIT_BYTES,
             "line 2: dockerfile line greater than max allowed size of 65535",

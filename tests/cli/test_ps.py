@@ -40,8 +40,8 @@ CONTAINER: dict[str, Any] = {
 
 def test_table() -> None:
     assert render([CONTAINER], columns(now_s=1000 + 7200)) == (
-        "CONTAINER ID   IMAGE          COMMAND                  CREATED       STATUS       PORTS     NAMES\n"
-        '0123456789ab   ffffffffffff   "sh -c \\"echo hello…"   2 hours ago   Up 2 hours   80/tcp    web\n'
+        "CONTAINER ID   IMAGE          COMMAND                   CREATED       STATUS       PORTS     NAMES\n"
+        '0123456789ab   ffffffffffff   "sh -c \\"echo hello w…"   2 hours ago   Up 2 hours   80/tcp    web\n'
     )
 
 

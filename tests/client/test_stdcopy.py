@@ -21,12 +21,20 @@ def test_any_cut(size: int) -> None:
 
 def test_system_error_is_raised_with_its_text() -> None:
     frames = Demultiplexer()
-    assert frames.feed(frame(1, b"a") + frame(3, b"disk full")[:10]) == [(STDOUT, b"a")]
+    assert list(frames.feed(frame(1, b"a") + frame(3, b"disk full")[:10])) == [(STDOUT, b"a")]
     with pytest.raises(Internal, match="disk full"):
-        frames.feed(frame(3, b"disk full")[10:])
+        list(frames.feed(frame(3, b"disk full")[10:]))
+
+
+def test_what_came_before_an_error_is_not_lost() -> None:
+    got = []
+    with pytest.raises(Internal, match="boom"):
+        for item in Demultiplexer().feed(frame(1, b"a") + frame(3, b"boom")):
+            got.append(item)
+    assert got == [(STDOUT, b"a")]
 
 
 @pytest.mark.parametrize("data", [b"hello world", b"\x01\x02\x00\x00\x00\x00\x00\x01x", b"\x09\0\0\0\0\0\0\1x"])
 def test_no_frame(data: bytes) -> None:
     with pytest.raises(Internal, match="Unrecognized input header"):
-        Demultiplexer().feed(data)
+        list(Demultiplexer().feed(data))

@@ -17,12 +17,13 @@ import pytest
 from naru.events import Bus
 from naru.linux import netlink, netns
 from naru.linux.netlink import Netlink
+from naru.linux.nft import Nft, has_table
 from naru.networks.records import Endpoint, EndpointRequest, Member, PortRequest
 from naru.networks.service import Networks
 from naru.store.db import Database
 
 PATIENCE_S = 3
-DROPPED_S = 0.15  # after which a packet counts as dropped
+DROPPED_S = 0.1  # after which a packet counts as dropped
 
 
 @dataclass
@@ -119,6 +120,27 @@ class World:  # what tests need comes by way of it: two conftest modules cannot 
 
     async def refused(self, ip: str, port: int) -> bool:
         return await asyncio.to_thread(refused, ip, port)
+
+    @staticmethod
+    def links() -> dict[str, str]:
+        with Netlink() as host:
+            return {link.name: link.kind for link in host.links()}
+
+    @staticmethod
+    def elements(where: str) -> str:
+        """The listing of a set or map of the daemon's table."""
+        with Nft() as nft:
+            return nft.run(f"list {'map' if where.startswith('published') else 'set'} inet naru {where}")
+
+    @staticmethod
+    def has_table() -> bool:
+        with Nft() as nft:
+            return has_table(nft, "naru")
+
+    @staticmethod
+    def read(path: str) -> str:
+        with open(path) as file:
+            return file.read()
 
     @staticmethod
     async def until(true: Callable[[], bool]) -> None:

@@ -34,9 +34,6 @@ def _sparse(value: Json, names: Iterable[str]) -> Json:
 
 def config_json(record: Container) -> Json:
     out = _sparse(builtins(record.config), _CONFIG_SPARSE)
-    for name in ("Cmd", "Entrypoint"):
-        if isinstance(out.get(name), str):
-            out[name] = [out[name]]
     return out
 
 

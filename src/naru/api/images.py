@@ -48,7 +48,7 @@ def entry_json(engine: Engine, image: Image, version: Version, *, manifests: boo
     out: Json = {
         "Id": str(image.id), "ParentId": "", "RepoTags": tags, "RepoDigests": digests,
         "Created": created_s(image.config.created), "Size": content + unpacked, "SharedSize": -1,
-        "Labels": image.config.run.get("Labels"), "Containers": engine.count_users(image), "Descriptor": _descriptor(image.target),
+        "Labels": image.config.run.get("Labels") or {} or {}, "Containers": engine.count_users(image), "Descriptor": _descriptor(image.target),
     }  # fmt: skip
     if version < (1, 44):
         out["VirtualSize"] = out["Size"]

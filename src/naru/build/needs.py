@@ -55,11 +55,11 @@ class StepRunner(Protocol):
         and all its mounts are gone when this returns or raises."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(Protocol):
     """What a URL gave: `last_modified_ns` 0 if the server did not say."""
 
-    last_modified_ns: int = 0
+    @property
+    def last_modified_ns(self) -> int: ...
 
 
 class Fetch(Protocol):

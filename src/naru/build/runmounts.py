@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import os
 import posixpath
+import secrets
 import stat
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -27,6 +28,8 @@ from naru.linux.mounts import Mount
 from naru.oci.digest import Digest
 from naru.snapshots.erase import remove_tree
 from naru.snapshots.threads import finish_in_thread
+
+_PRUNED = "pruned-"
 
 
 class CacheMounts:
@@ -60,11 +63,14 @@ class CacheMounts:
                 if not self._used[key]:
                     del self._used[key]
 
-    def prune(self) -> None:
-        """Delete every cache that no step uses just now. Blocks."""
+    async def prune(self) -> None:
+        """Delete every cache that no step uses just now: first out of reach, all at once, then from the disk."""
         for key in os.listdir(self._root):
-            if key not in self._used:
-                remove_tree(os.path.join(self._root, key))
+            if key not in self._used and not key.startswith(_PRUNED):
+                os.rename(os.path.join(self._root, key), os.path.join(self._root, _PRUNED + secrets.token_hex(8)))
+        for key in os.listdir(self._root):  # those of a process that died, too
+            if key.startswith(_PRUNED):
+                await finish_in_thread(remove_tree, os.path.join(self._root, key))
 
 
 def make_cache_dir(path: str, mount: RunMount) -> None:

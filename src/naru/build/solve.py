@@ -130,7 +130,7 @@ class Builder:
         that this gave back."""
         self.cache.prune(unused_since_ns)
         if unused_since_ns is None:
-            await finish_in_thread(self._cache_mounts.prune)
+            await self._cache_mounts.prune()
         size_bytes = await self._images.collect()
         self._bus.publish(Event("builder", "prune", "", self._now_ns(), {"reclaimed": str(size_bytes)}))
         return size_bytes

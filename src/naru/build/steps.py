@@ -1,7 +1,7 @@
-"""One step that touches the file system: RUN, COPY, ADD, WORKDIR. Each says what goes into it, and can be done.
+"""One step that touches the file system: RUN, COPY, ADD, WORKDIR. What goes into it, and doing it.
 
-`describe` comes first and cheap: the inputs that the cache compares, and the text of the history entry. `perform` does
-it and returns the layer. In between, `solve.py` asks the cache. The StepRunner executes; nothing here starts a process.
+`describe_run` and `Steps.gather` come first and change nothing: they name the inputs that the cache compares. `Steps`
+then makes the layer. In between, `stages.py` asks the cache. The StepRunner executes; nothing here starts a process.
 """
 
 from __future__ import annotations

@@ -19,26 +19,6 @@ if TYPE_CHECKING:
 _PIECE_BYTES = 1 << 17
 
 
-class _Out(io.RawIOBase):
-    """What tarfile writes to: a buffer that is emptied from outside."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: object) -> int:
-        piece = bytes(data)  # type: ignore[call-overload]
-        self.data += piece
-        return len(piece)
-
-    def take(self) -> bytes:
-        piece = bytes(self.data)
-        self.data.clear()
-        return piece
-
-
 def entries(root: str, name: str) -> Iterator[tuple[str, str]]:
     """(path, archive name) of root, called name, and all below it, parents first; "" keeps the top itself out of the names."""
     yield root, name or "."
@@ -57,49 +37,68 @@ def entries(root: str, name: str) -> Iterator[tuple[str, str]]:
 def stream(
     items: Iterable[tuple[str, str]], *, root_owned: bool = False, prepend: Iterable[tuple[str, bytes]] = ()
 ) -> Iterator[bytes]:
-    """An archive of these paths under these names, in pieces; `prepend` are (name, content) of files that exist only here."""
-    out = _Out()
-    archive = tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT, dereference=False)  # noqa: SIM115 - closed below
+    """An archive of these paths under these names, in pieces; `prepend` are (name, content) of files that exist only here.
+
+    Raises Unavailable, in the middle, for what cannot be read.
+    """
+    gathered: list[bytes] = []
+    size = 0
+    for record in _records(items, root_owned, prepend):
+        gathered.append(record)
+        size += len(record)
+        if size >= _PIECE_BYTES:
+            yield b"".join(gathered)
+            gathered, size = [], 0
+    yield b"".join(gathered)
+
+
+def _records(
+    items: Iterable[tuple[str, str]], root_owned: bool, prepend: Iterable[tuple[str, bytes]]
+) -> Iterator[bytes]:
+    """The archive in the pieces in which it is made: headers, contents, the end."""
     for name, content in prepend:
         header = tarfile.TarInfo(name)
         header.size = len(content)
-        archive.addfile(header, io.BytesIO(content))
+        yield _encoded(header) + content + _padding(header)
+    inodes = tarfile.TarFile(fileobj=io.BytesIO(), mode="w")  # never written to: it knows which files are links of one
     for path, name in items:
         try:
-            header = archive.gettarinfo(path, name)
+            found = inodes.gettarinfo(path, name)
         except OSError as error:
             raise Unavailable(f"cannot read {path}: {(error.strerror or '').lower()}") from error
-        if header is None:
+        if found is None:
             continue  # a socket: tar has no word for it
         if root_owned:
-            header.uid = header.gid = 0
-            header.uname = header.gname = ""
-        if not header.isreg():
-            archive.addfile(header)
-            yield out.take()
-            continue
-        yield from _file(archive, header, path, out)
-    archive.close()
-    yield out.take()
+            found.uid = found.gid = 0
+            found.uname = found.gname = ""
+        yield _encoded(found)
+        if found.isreg():
+            yield from _content(found, path)
+    yield b"\0" * (2 * tarfile.BLOCKSIZE)
 
 
-def _file(archive: tarfile.TarFile, header: tarfile.TarInfo, path: str, out: _Out) -> Iterator[bytes]:
-    """One regular file, piece by piece; as many bytes as its header says, whatever happens to it meanwhile."""
+def _encoded(header: tarfile.TarInfo) -> bytes:
+    return header.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+def _padding(header: tarfile.TarInfo) -> bytes:
+    return b"\0" * (-header.size % tarfile.BLOCKSIZE)
+
+
+def _content(header: tarfile.TarInfo, path: str) -> Iterator[bytes]:
+    """A regular file, piece by piece: as many bytes as its header says, whatever happens to it meanwhile."""
     try:
-        file = open(path, "rb")  # noqa: SIM115 - closed by the `with` below
+        with open(path, "rb") as file:
+            left = header.size
+            while left:
+                piece = file.read(min(left, _PIECE_BYTES))
+                if not piece:
+                    raise Unavailable(f"{path} became shorter while it was read")
+                left -= len(piece)
+                yield piece
     except OSError as error:
         raise Unavailable(f"cannot read {path}: {(error.strerror or '').lower()}") from error
-    with file:
-        out.write(header.tobuf(archive.format, archive.encoding or "utf-8", archive.errors or "surrogateescape"))
-        left = header.size
-        while left:
-            piece = file.read(min(left, _PIECE_BYTES))
-            if not piece:
-                raise Unavailable(f"{path} became shorter while it was read")
-            left -= len(piece)
-            out.write(piece)
-            yield out.take()
-    out.write(b"\0" * (-header.size % tarfile.BLOCKSIZE))
+    yield _padding(header)
 
 
 def pack(path: str, name: str) -> Iterator[bytes]:
@@ -119,9 +118,12 @@ class _In(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        if not self._rest:
-            self._rest = next(self._pieces, b"")
-            self.size_bytes += len(self._rest)
+        while not self._rest:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._rest = piece
+            self.size_bytes += len(piece)
         count = min(len(buffer), len(self._rest))
         buffer[:count] = self._rest[:count]
         self._rest = self._rest[count:]
@@ -143,6 +145,10 @@ def unpack(pieces: Iterable[bytes], folder: str, top: str, name: str, *, keep_ow
             elif path == ".":
                 path = ""
             header.name = "/".join(part for part in (name, path) if part) or "."
+            if ".." in header.name.split("/"):
+                raise InvalidArgument(
+                    f"the container's archive has an entry that leads out of {folder}: {header.name!r}"
+                )
             if header.islnk():
                 inside = header.linkname.strip("/")
                 inside = inside[len(top) :].strip("/") if top and inside.startswith(f"{top}/") else inside

@@ -83,13 +83,18 @@ def server_lines(info: Json) -> list[str]:
     if info.get("Labels"):
         lines += ["Labels:", *[f" {label}" for label in info["Labels"]]]
     lines.append(f"Experimental: {_yes(info.get('ExperimentalBuild'))}")
-    registries = info.get("RegistryConfig") or {}
+    lines += _registries(info.get("RegistryConfig") or {})
+    lines.append(f"Live Restore Enabled: {_yes(info.get('LiveRestoreEnabled'))}")
+    return lines
+
+
+def _registries(registries: Json) -> list[str]:
+    lines: list[str] = []
     indexes = [name for name, index in (registries.get("IndexConfigs") or {}).items() if not index.get("Secure", True)]
     insecure = [*indexes, *(registries.get("InsecureRegistryCIDRs") or [])]
     for title, values in (("Insecure Registries", insecure), ("Registry Mirrors", registries.get("Mirrors") or [])):
         if values:
             lines += [f"{title}:", *[f" {value}" for value in values]]
-    lines.append(f"Live Restore Enabled: {_yes(info.get('LiveRestoreEnabled'))}")
     return lines
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
 
+from naru.cli.outfile import write_all
 from naru.cli.units import read_moment
+from naru.client.stdcopy import STDERR, Demultiplexer
 from naru.errors import InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from naru.cli.grammar import Args
     from naru.cli.session import Session
 
@@ -40,8 +43,6 @@ def moment(args: Args, name: str) -> str:
 
 
 def logs(session: Session, args: Args) -> int:
-    from naru.client.stdcopy import STDERR, Demultiplexer
-
     (name,) = args.words
     found = session.client.containers.inspect(name)
     pieces = session.client.containers.logs(
@@ -57,23 +58,22 @@ def logs(session: Session, args: Args) -> int:
     frames = None if found["Config"].get("Tty") else Demultiplexer()
     for piece in pieces:
         if frames is None:
-            _write(1, [piece])
-            continue
-        streams: tuple[list[bytes], list[bytes]] = ([], [])
-        order = -1
-        for kind, payload in frames.feed(piece):  # runs of one stream are written at once
-            which = 1 if kind == STDERR else 0
-            if order not in (-1, which):
-                _write(order + 1, streams[order])
-            order = which
-            streams[which].append(payload)
-        if order >= 0:
-            _write(order + 1, streams[order])
+            write_all(1, piece)
+        else:
+            _show(frames.feed(piece))
     return 0
 
 
-def _write(fd: int, pieces: list[bytes]) -> None:
-    view = memoryview(b"".join(pieces))
-    pieces.clear()
-    while view:
-        view = view[os.write(fd, view) :]
+def _show(payloads: Iterator[tuple[int, bytes]]) -> None:
+    """Print payloads; a run of one stream is one write."""
+    run: list[bytes] = []
+    current = 1
+    try:
+        for kind, payload in payloads:
+            fd = 2 if kind == STDERR else 1
+            if fd != current:
+                write_all(current, b"".join(run))
+                run, current = [], fd
+            run.append(payload)
+    finally:
+        write_all(current, b"".join(run))

@@ -1,4 +1,4 @@
-"""Where tar archives go that --output names: a file that is whole or not there, or our stdout."""
+"""Bytes that go past Python's buffers: to stdout, or to the file that --output names, which is whole or not there."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
+def write_all(fd: int, data: bytes) -> None:
+    """Write data to a descriptor, past Python's buffers. Raises BrokenPipeError."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
 def write(pieces: Iterable[bytes], path: str) -> None:
     """Write all to path (under a temporary name until it is whole) or, if path is "", to stdout. Raises InvalidArgument, Unavailable."""
     if not path:
         for piece in pieces:
-            view = memoryview(piece)
-            while view:
-                view = view[os.write(1, view) :]
+            write_all(1, piece)
         return
     if os.path.exists(path) and not os.path.isfile(path):
         with open(path, "wb") as device:  # a pipe or a device is written as it is

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 
+from naru.cli.outfile import write_all
 from naru.cli.signals import FORWARDED, SIGWINCH, Signals
 from naru.client.stdcopy import STDERR, Demultiplexer
 
@@ -72,12 +73,12 @@ class Pump:
             if not data:
                 return False
             if self._frames is None:
-                _write(_STDOUT, data)
+                write_all(_STDOUT, data)
                 continue
             for kind, payload in self._frames.feed(data):
                 fd = _STDERR if kind == STDERR else _STDOUT
                 if fd in self._show:
-                    _write(fd, payload)
+                    write_all(fd, payload)
         return True
 
     def _read_stdin(self) -> None:
@@ -118,9 +119,3 @@ class Pump:
                 self._on_resize()
             elif number in FORWARDED and self._on_signal is not None:
                 self._on_signal(FORWARDED[number])
-
-
-def _write(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from naru.errors import Internal
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 STDOUT, STDERR, SYSTEM_ERROR = 1, 2, 3
 _HEADER = 8
 
@@ -22,32 +26,33 @@ class Demultiplexer:
         self._left = 0  # bytes still to come of the current frame
         self._error = b""
 
-    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """The (stream, bytes) in data, in order. Raises Internal with the daemon's text on a frame of stream 3."""
-        out: list[tuple[int, bytes]] = []
+    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """The (stream, bytes) in data, in order. Raises Internal with the daemon's text at the end of a frame of stream 3.
+
+        It must be read to its end before the next call.
+        """
         position, end = 0, len(data)
         while position < end:
-            if self._left:
-                piece = data[position : position + self._left]
-                position += len(piece)
-                self._left -= len(piece)
-                self._take(piece, out)
+            if not self._left:
+                need = _HEADER - len(self._header)
+                self._header += data[position : position + need]
+                position += need
+                if len(self._header) == _HEADER:
+                    self._begin_frame()
                 continue
-            need = _HEADER - len(self._header)
-            self._header += data[position : position + need]
-            position += need
-            if len(self._header) == _HEADER:
-                self._stream = self._header[0]
-                if self._stream > SYSTEM_ERROR or self._header[1:4] != b"\0\0\0":
-                    raise Internal(f"Unrecognized input header: {self._stream}")
-                self._left = int.from_bytes(self._header[4:], "big")
-                self._header = b""
-        return out
+            piece = data[position : position + self._left]
+            position += len(piece)
+            self._left -= len(piece)
+            if self._stream != SYSTEM_ERROR:
+                yield (STDERR if self._stream == STDERR else STDOUT), piece
+                continue
+            self._error += piece
+            if not self._left:
+                raise Internal(f"error from daemon in stream: {self._error.decode(errors='replace')}")
 
-    def _take(self, piece: bytes, out: list[tuple[int, bytes]]) -> None:
-        if self._stream != SYSTEM_ERROR:
-            out.append((STDERR if self._stream == STDERR else STDOUT, piece))
-            return
-        self._error += piece
-        if not self._left:
-            raise Internal(f"error from daemon in stream: {self._error.decode(errors='replace')}")
+    def _begin_frame(self) -> None:
+        self._stream = self._header[0]
+        if self._stream > SYSTEM_ERROR or self._header[1:4] != b"\0\0\0":
+            raise Internal(f"Unrecognized input header: {self._stream}")
+        self._left = int.from_bytes(self._header[4:], "big")
+        self._header = b""

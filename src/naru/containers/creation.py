@@ -7,9 +7,10 @@ if one of them fails.
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
@@ -30,6 +31,7 @@ from naru.wire.container import (
     Healthcheck,
     HostConfig,
     LogConfig,
+    PortBinding,
     RestartPolicy,
 )
 from naru.wire.decode import from_builtins, replace_struct, subset
@@ -98,8 +100,7 @@ class Creation:
             changes["log_config"] = LogConfig(
                 type=host.log_config.type or "json-file", config=host.log_config.config or {}
             )
-        if host.port_bindings is None:
-            changes["port_bindings"] = {}
+        changes["port_bindings"] = _port_bindings(host.port_bindings or {})
         if host.privileged:
             changes.update(masked_paths=None, readonly_paths=None)
         else:
@@ -284,6 +285,15 @@ class Creation:
         return replace(point, name=volume.name, source=source, driver=point.driver or "local")
 
 
+def _port_bindings(given: Mapping[str, list[PortBinding] | None]) -> dict[str, list[PortBinding]]:
+    """Keys with their protocol; an empty list means any free port."""
+    out = {}
+    for key, bindings in given.items():
+        number, protocol = validate.parse_port(key)
+        out[f"{number}/{protocol}"] = bindings or [PortBinding()]
+    return out
+
+
 def merge_image(config: Config, run: Json) -> Config:
     """The container's config over the image's (OCI image config `config` object in Docker's field names)."""
     base = from_builtins({k: v for k, v in run.items() if v is not None and k in _INHERITED}, Config)
@@ -312,7 +322,7 @@ def merge_image(config: Config, run: Json) -> Config:
         entrypoint=entrypoint,
         cmd=command,
         user=config.user or base.user,
-        working_dir=config.working_dir or base.working_dir,
+        working_dir=_clean(config.working_dir or base.working_dir),
         labels={**(base.labels or {}), **(config.labels or {})},
         exposed_ports={**(base.exposed_ports or {}), **(config.exposed_ports or {})} or config.exposed_ports,
         volumes={**(base.volumes or {}), **(config.volumes or {})} or config.volumes,
@@ -321,6 +331,10 @@ def merge_image(config: Config, run: Json) -> Config:
         shell=config.shell or base.shell,
         on_build=config.on_build,
     )
+
+
+def _clean(path: str) -> str:
+    return posixpath.normpath(path) if path else ""
 
 
 _INHERITED = {

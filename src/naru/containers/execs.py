@@ -83,7 +83,7 @@ class Execs:
         if not request.cmd:
             raise InvalidArgument("No exec command specified")
         self._check_running(owner)
-        user = await asyncio.to_thread(self._find_user, owner, request.user or record.config.user)
+        user = self._find_user(owner, request.user or record.config.user)
         made = Exec(owner, request, user)
         self._all[made.id] = made
         self._forget_ended()
@@ -141,6 +141,7 @@ class Execs:
             record, item.user, argv=request.cmd or [], env=[e for e in env if "=" in e],
             cwd=request.working_dir or record.config.working_dir, tty=request.tty,
             privileged=request.privileged or record.host.privileged,
+            possible=self._around.capabilities,
         )  # fmt: skip
         spec.pop("oomScoreAdj")
         return spec
@@ -241,8 +242,8 @@ class Execs:
             message = self._around.runtime.last_error(f"{folder}/log")
             cwd = request.working_dir or item.owner.record.config.working_dir
             item.failure, code = exec_failure(message, request.cmd or [], cwd)
-        await asyncio.to_thread(shutil.rmtree, folder)
         self._finish(item, code)
+        await asyncio.to_thread(shutil.rmtree, folder)
 
     def _finish(self, item: Exec, code: int) -> None:
         item.state = replace(item.state, running=False, exit_code=code)

@@ -26,7 +26,7 @@ from naru.linux.files import Root
 from naru.linux.mounts import open_detached
 from naru.linux.process import wait_readable
 from naru.snapshots.apply import extract_into
-from naru.snapshots.diff import tar_tree
+from naru.snapshots.diff import is_mount_point, tar_tree
 from naru.snapshots.walk import open_dir, walk
 
 if TYPE_CHECKING:
@@ -176,6 +176,8 @@ class Files:
             top = open_dir(snapshots.upper(id))
             try:
                 for found in walk(top):
+                    if is_mount_point(found):
+                        continue
                     path = "/" + found.path
                     whiteout = stat.S_ISCHR(found.stat.st_mode) and found.stat.st_rdev == 0
                     out[path] = 2 if whiteout else 0 if _exists(image, path, follow=False) else 1

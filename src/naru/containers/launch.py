@@ -30,7 +30,10 @@ def prepare(container: Container, launch: Launch, mounts: Sequence[Mount]) -> by
         for mount in container.mounts:
             if mount.copy_up:
                 copy_up(root, mount)
-        user = find_user(root, container.config.user, container.host.group_add or [])
+        try:
+            user = find_user(root, container.config.user, container.host.group_add or [])
+        except InvalidArgument as error:
+            raise Internal(str(error)) from error
         make_working_dir(root, container.config.working_dir, user)
     return dump_json(build(container, replace(launch, user=user)))
 

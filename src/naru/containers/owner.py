@@ -124,7 +124,7 @@ class Owner:
     # -- commands: run inside `ask` -----------------------------------------------------------------------------
 
     def _step(self, event: Event) -> lifecycle.Step:
-        return lifecycle.step(self.record.state.status, event, id=self.record.id, name=f"/{self.record.name}")
+        return lifecycle.step(self.record.state.status, event, id=self.record.id, name=self.record.name)
 
     async def start(self) -> None:
         step = self._step(Event.START)

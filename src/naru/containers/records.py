@@ -84,16 +84,10 @@ class Container:
     @property
     def argv(self) -> tuple[str, ...]:
         """Entrypoint, then command: what is executed."""
-        return (*_words(self.config.entrypoint), *_words(self.config.cmd))
+        return (*(self.config.entrypoint or ()), *(self.config.cmd or ()))
 
     def with_state(self, **changes: Any) -> Container:
         return replace(self, state=replace(self.state, **changes))
-
-
-def _words(value: list[str] | str | None) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    return (value,) if isinstance(value, str) else tuple(value)
 
 
 def to_json(container: Container) -> str:

@@ -52,21 +52,26 @@ class Launch:
     init: str | None = None  # path of the init program, when asked for
     devices: tuple[Spec, ...] = ()  # linux.devices entries, looked up on the host
     seccomp: Spec | None = None  # a profile of the user's own
-    default_init: bool = False
+    capabilities: tuple[str, ...] = ALL_CAPABILITIES  # that the host can give
 
 
-def capabilities(container: Container) -> list[str]:
-    """The bounding set, in a fixed order."""
+def host_capabilities(bounding_set: int) -> list[str]:
+    """The names of a bounding set's bits: what this host can give at all."""
+    return [name for number, name in enumerate(ALL_CAPABILITIES) if bounding_set >> number & 1]
+
+
+def capabilities(container: Container, possible: Sequence[str] = ALL_CAPABILITIES) -> list[str]:
+    """The bounding set, in a fixed order; `possible` are those that the host can give."""
     host = container.host
     if host.privileged:
-        return list(ALL_CAPABILITIES)
+        return list(possible)
     add = {_capability(name) for name in _list(host.cap_add)}
     drop = {_capability(name) for name in _list(host.cap_drop)}
-    start = set(ALL_CAPABILITIES) if "CAP_ALL" in add else set(DEFAULT_CAPABILITIES)
+    start = set(possible) if "CAP_ALL" in add else set(DEFAULT_CAPABILITIES)
     if "CAP_ALL" in drop:
         start = set()
     kept = (start | add) - drop if "CAP_ALL" not in drop else add
-    return [name for name in ALL_CAPABILITIES if name in kept]
+    return [name for name in possible if name in kept]
 
 
 def _list(value: list[str] | str | None) -> list[str]:
@@ -96,10 +101,18 @@ def no_new_privileges(container: Container) -> bool:
 
 
 def process(
-    container: Container, user: User, *, argv: Sequence[str], env: list[str], cwd: str, tty: bool, privileged: bool
+    container: Container,
+    user: User,
+    *,
+    argv: Sequence[str],
+    env: list[str],
+    cwd: str,
+    tty: bool,
+    privileged: bool,
+    possible: Sequence[str] = ALL_CAPABILITIES,
 ) -> Spec:
     """The `process` object; also what an exec runs."""
-    allowed = list(ALL_CAPABILITIES) if privileged else capabilities(container)
+    allowed = list(possible) if privileged else capabilities(container, possible)
     effective = allowed if user.uid == 0 else []
     spec: Spec = {
         "terminal": tty,
@@ -151,7 +164,7 @@ def build(container: Container, launch: Launch) -> Spec:
         "ociVersion": "1.0.2",
         "process": process(
             container, launch.user, argv=argv, env=environment(container), cwd=config.working_dir, tty=config.tty,
-            privileged=host.privileged,
+            privileged=host.privileged, possible=launch.capabilities,
         ),
         "root": {"path": launch.rootfs, "readonly": host.readonly_rootfs},
         "mounts": _mounts(container, launch),
@@ -174,7 +187,7 @@ def _seccomp(container: Container, launch: Launch) -> Spec | None:
         return None
     if launch.seccomp is not None:
         return launch.seccomp or None
-    return default_profile(frozenset(capabilities(container)), launch.machine)
+    return default_profile(frozenset(capabilities(container, launch.capabilities)), launch.machine)
 
 
 def _namespaces(container: Container, launch: Launch) -> list[Spec]:

@@ -13,7 +13,7 @@ from naru.containers.launch import host_devices
 from naru.containers.monitor import Runtime
 from naru.containers.networking import Networking
 from naru.containers.records import Container, MountPoint
-from naru.containers.runtimespec import Spec
+from naru.containers.runtimespec import Spec, host_capabilities
 from naru.errors import Conflict, InvalidArgument, NotFound
 from naru.events import Bus
 from naru.images.service import Images
@@ -146,6 +146,11 @@ class Surroundings:
             if name in self.host.programs:
                 return self.host.programs[name]
         raise InvalidArgument("--init was asked for, but no init program (docker-init, tini or catatonit) is installed")
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """What the host can give at all."""
+        return tuple(host_capabilities(self.host.capabilities))
 
     def devices(self, record: Container) -> tuple[Spec, ...]:
         requests = [

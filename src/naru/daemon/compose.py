@@ -186,11 +186,12 @@ async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitSta
     containers = Containers(around, lambda owner: _spawn(group, owner))
     execs = Execs(around, group)
     await Adoption(around, lambda owner: _spawn(group, owner)).adopt()
-    await images.recover()
     builder = Builder(
         images, snapshots, store, Steps(around), Fetcher(f"naru/{naru.__version__}"), db, bus,
         os.path.join(config.data_root, "build"), platform, around.now_ns,
     )  # fmt: skip
+    images.kept = builder.cache.blobs
+    await images.recover()
     engine = Engine(
         around,
         containers,

@@ -5,7 +5,7 @@ short. It publishes the events; what they do is in the files beside this one.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -56,6 +56,7 @@ class Images:
         self._pruning = False
         self.platform = platform
         self.uses: Uses = _no_uses
+        self.kept: Callable[[], Iterable[Digest]] = tuple  # blobs that others need: the results of builds
 
     def _publish(self, action: str, id: str, name: str) -> None:
         self._bus.publish(Event("image", action, id, time.time_ns(), {"name": name}))
@@ -145,7 +146,7 @@ class Images:
 
     async def collect(self) -> int:
         """Delete every blob and snapshot that nothing reaches; returns the bytes that this gave back."""
-        garbage = gc.collect(self._store, self._snapshots, self._db, self._catalog)
+        garbage = gc.collect(self._store, self._snapshots, self._db, self._catalog, blobs=self.kept())
         await finish_in_thread(garbage.destroy)
         return garbage.size_bytes
 

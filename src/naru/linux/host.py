@@ -27,6 +27,7 @@ class Host:
     controllers: frozenset[str]
     hybrid: bool  # v1 with a cgroup2 tree under …/unified: hidden from the runtime, which refuses such hosts
     apparmor: bool
+    capabilities: int  # bounding set of this process: bit n is capability n (capabilities(7))
     programs: dict[str, str]  # name → absolute path, of those that were found
 
     def program(self, name: str) -> str:
@@ -35,6 +36,11 @@ class Host:
             return self.programs[name]
         except KeyError as error:
             raise FileNotFoundError(2, f"program not found: {name}", name) from error
+
+
+def _bounding_set() -> int:
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1], 16) for line in file if line.startswith("CapBnd:"))
 
 
 def _mounts() -> dict[str, tuple[str, str]]:
@@ -87,6 +93,7 @@ def probe(programs: tuple[str, ...] = ("crun", "runc", "conmon", "tini", "docker
         cgroup_version=2 if v2 else 1,
         controllers=controllers,
         hybrid=not v2 and mounts.get(UNIFIED, ("",))[0] == _CGROUP2_MAGIC_TYPE,
+        capabilities=_bounding_set(),
         apparmor=os.path.exists("/sys/module/apparmor/parameters/enabled")
         and os.path.isdir("/sys/kernel/security/apparmor"),
         programs=found,

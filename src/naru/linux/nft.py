@@ -14,6 +14,7 @@ from functools import cache
 
 _SONAME = "libnftables.so.1"
 
+_OUTPUT_HANDLE = 1 << 3  # NFT_CTX_OUTPUT_HANDLE
 # <linux/netfilter/nfnetlink.h>, <linux/netfilter/nf_tables.h>
 _NETLINK_NETFILTER, _GROUP_NFTABLES, _SUBSYSTEM_NFTABLES, _MSG_DELTABLE = 12, 7, 10, 2
 
@@ -30,20 +31,23 @@ def _library() -> ctypes.CDLL:
     library.nft_ctx_get_error_buffer.restype = ctypes.c_char_p
     for name in ("buffer_output", "buffer_error", "get_output_buffer", "get_error_buffer", "free"):
         getattr(library, f"nft_ctx_{name}").argtypes = [ctypes.c_void_p]
+    library.nft_ctx_output_set_flags.argtypes = [ctypes.c_void_p, ctypes.c_uint]
     library.nft_run_cmd_from_buffer.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
     return library
 
 
 class Nft:
-    """Close it, or use it in a `with`."""
+    """Close it, or use it in a `with`. With `handles`, what is listed has them: rules are deleted by handle."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, handles: bool = False) -> None:
         self._library = _library()
         self._context: int | None = self._library.nft_ctx_new(0)
         if self._context is None:
             raise OSError(12, "nft_ctx_new failed")
         self._library.nft_ctx_buffer_output(self._context)
         self._library.nft_ctx_buffer_error(self._context)
+        if handles:
+            self._library.nft_ctx_output_set_flags(self._context, _OUTPUT_HANDLE)
 
     def __enter__(self) -> Nft:
         return self

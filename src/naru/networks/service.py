@@ -20,7 +20,7 @@ from naru.errors import Conflict, Forbidden, Internal, InvalidArgument, NotFound
 from naru.events import Bus, Event
 from naru.linux import netlink, netns
 from naru.linux.netlink import Netlink
-from naru.networks import bridge, ipam, ruleset
+from naru.networks import bridge, ipam, neighbours, ruleset
 from naru.networks.blocking import in_thread
 from naru.networks.catalog import Catalog, Filters
 from naru.networks.endpoints import Endpoints
@@ -124,6 +124,7 @@ class Networks:
         """Close, and take every bridge and the firewall table away. Raises Internal."""
         self.close()
         await in_thread("firewall", self._firewall.remove)
+        neighbours.settle(self._firewall.table, ())
         for network in self._catalog.networks():
             if network.bridge:
                 await in_thread(f"network {network.name}", partial(bridge.remove, network.bridge))
@@ -168,6 +169,7 @@ class Networks:
             await in_thread(f"network {network.name}", partial(bridge.ensure, network))
             self._change(add=ruleset.of_network(network))
             undo.pop_all()
+        self._admit()
         self._tell("create", network)
         return network
 
@@ -182,6 +184,7 @@ class Networks:
         self._catalog.drop(network.id)
         self._change(remove=ruleset.of_network(network))
         await in_thread(f"network {network.name}", partial(bridge.remove, network.bridge))
+        self._admit()
         self._tell("destroy", network)
 
     async def prune(self, filters: Filters, created_before_ns: int | None = None) -> list[str]:
@@ -231,6 +234,13 @@ class Networks:
             self._firewall.start()
         except OSError as error:
             raise Internal(f"cannot set up the firewall: {error}") from error
+        self._admit()
+
+    def _admit(self) -> None:
+        """Let our bridges through a forward policy of somebody else's."""
+        neighbours.settle(
+            self._firewall.table, [network.bridge for network in self._catalog.networks() if network.bridge]
+        )
 
     def _whole(self) -> str:
         return ruleset.whole(self._firewall.table, self._catalog.networks(), self._catalog.endpoints())

@@ -30,6 +30,9 @@ _GZIP = 31  # zlib's window bits for a gzip header and trailer
 _NODES = {stat.S_IFCHR: CHAR, stat.S_IFBLK: BLOCKDEV, stat.S_IFIFO: FIFO}
 
 
+_MOUNT_POINTS = {"etc/hosts", "etc/hostname", "etc/resolv.conf", "sbin/docker-init"}
+
+
 @dataclass(frozen=True, slots=True)
 class Layer:
     descriptor: Descriptor  # of the gzip blob, in the content store
@@ -133,6 +136,8 @@ def _tar_dir(top: int, name: str, out: Callable[[bytes], object], *, whiteouts: 
     if whiteouts and OPAQUE_XATTR in os.listxattr(top):
         writer.add(_mark(OPAQUE_MARK))
     for found in walk(top, name):
+        if whiteouts and is_mount_point(found):
+            continue
         if whiteouts and is_whiteout(found.stat):
             writer.add(_mark(found.path.removesuffix(found.name) + WHITEOUT + found.name))
             continue
@@ -141,6 +146,11 @@ def _tar_dir(top: int, name: str, out: Callable[[bytes], object], *, whiteouts: 
             if whiteouts and stat.S_ISDIR(found.stat.st_mode) and _is_opaque(found):
                 writer.add(_mark(f"{found.path}/{OPAQUE_MARK}"))
     writer.close()
+
+
+def is_mount_point(found: Found) -> bool:
+    """True for an empty file that a runtime made to mount one of the engine's files on: no change of the container's."""
+    return found.path in _MOUNT_POINTS and stat.S_ISREG(found.stat.st_mode) and found.stat.st_size == 0
 
 
 def _mark(name: str) -> Entry:

@@ -48,13 +48,13 @@ class Config(_Wire, frozen=True, rename="pascal", kw_only=True):
     open_stdin: bool = False
     stdin_once: bool = False
     env: list[str] | None = None
-    cmd: list[str] | str | None = None
+    cmd: list[str] | None = None
     healthcheck: Healthcheck | None = None
     args_escaped: bool = False
     image: str = ""
     volumes: dict[str, Any] | None = None
     working_dir: str = ""
-    entrypoint: list[str] | str | None = None
+    entrypoint: list[str] | None = None
     network_disabled: bool = False
     mac_address: str = ""
     on_build: list[str] | None = None

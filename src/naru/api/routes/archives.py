@@ -96,7 +96,7 @@ class ArchiveRoutes:
 def _path(request: Request) -> str:
     path = request.query.text("path")
     if not path:
-        raise InvalidArgument("missing parameter: path")
+        raise InvalidArgument("bad parameter: path cannot be empty")
     return path
 
 
@@ -109,7 +109,7 @@ def _stat_header(found: PathStat) -> str:
     for flag, bit in _GO_FLAGS:
         mode |= bit if found.mode & flag else 0
     value: dict[str, Any] = {
-        "name": found.name, "size": found.size, "mode": mode, "mtime": rfc3339(found.mtime_ns), "linkTarget": found.link_target,
+        "name": found.name, "size": found.size, "mode": mode, "mtime": rfc3339(found.mtime_ns) if found.mtime_ns else "1970-01-01T00:00:00Z", "linkTarget": found.link_target,
     }  # fmt: skip
     return base64.b64encode(encode(value)).decode()
 

@@ -144,7 +144,7 @@ class ContainerRoutes:
     async def update(self, request: Request) -> None:
         body = await request.json(UpdateRequest, "container.UpdateConfig")
         await self._engine.containers.update(request["name"], body)
-        await request.answer({"Warnings": []})
+        await request.answer({"Warnings": None})
 
     async def remove(self, request: Request) -> None:
         query = request.query

@@ -170,7 +170,7 @@ class ImageRoutes:
     async def distribution(self, request: Request) -> None:
         ref = reference.parse(request["name"]).with_default_tag()
         credentials = from_header(request.header("x-registry-auth"))
-        descriptor, _ = await self._engine.registry.resolve(ref, credentials)
+        descriptor = await self._engine.registry.inspect(ref, credentials)
         shown = {"mediaType": descriptor.media_type, "digest": str(descriptor.digest), "size": descriptor.size}
         await request.answer({"Descriptor": shown, "Platforms": None})
 
