@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `played`, whatever the import mode
+
 from played import Answer, Played
 
 from naru.client.endpoint import Endpoint

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from naru.api.http import Exchange
+from naru.api.exchange import Exchange
 from naru.api.parameters import Query, Version, parse_version
 from naru.api.status import error_body, status_of
 from naru.errors import InvalidArgument, NaruError, NotFound
@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 MAX_VERSION: Version = (1, 56)
 MIN_VERSION: Version = (1, 24)
-SERVER = "Docker/29.0.0-naru (linux)"
+SERVER_VERSION = "29.0.0-naru"  # what we are compatible with comes first: clients compare it
+SERVER = f"Docker/{SERVER_VERSION} (linux)"
 JSON = ("Content-Type", "application/json")
 _TEXT = ("Content-Type", "text/plain; charset=utf-8")
 _PREFIX = re.compile(r"/v([0-9][0-9.]*)(/.*)")

@@ -9,7 +9,7 @@ import asyncio
 import struct
 from contextlib import suppress
 
-from naru.api.http import Duplex
+from naru.api.exchange import Duplex
 from naru.containers.streams import Stdio
 
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"

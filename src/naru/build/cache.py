@@ -43,6 +43,17 @@ class Record:
         return cls(**document, layer=Descriptor.parse(layer, "build cache") if layer else None)
 
 
+@dataclass(frozen=True, slots=True)
+class CacheRow:
+    """A result as `system df` lists it."""
+
+    key: str
+    description: str
+    size_bytes: int
+    created_ns: int
+    used_ns: int
+
+
 class Cache:
     """`now_ns` is the clock. Calls are short database accesses."""
 
@@ -99,6 +110,15 @@ class Cache:
         )
         records = [Record.parse(text) for (text,) in rows]
         return max(records, key=lambda record: _likeness(record.inputs, wanted), default=None)
+
+    def rows(self) -> list[CacheRow]:
+        """Every result, the last used first."""
+        rows = self._db.rows("SELECT key, record, created_ns, used_ns FROM build_cache ORDER BY used_ns DESC")
+        out = []
+        for key, text, created_ns, used_ns in rows:
+            record = Record.parse(text)
+            out.append(CacheRow(key, record.created_by, record.layer.size if record.layer else 0, created_ns, used_ns))
+        return out
 
     def blobs(self) -> Iterator[Digest]:
         """The layers of all results, for the collection of garbage to leave alone."""

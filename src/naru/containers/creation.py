@@ -7,38 +7,30 @@ if one of them fails.
 from __future__ import annotations
 
 import os
-import posixpath
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
-from naru.containers import validate
+from naru.containers import defaults, validate
+from naru.containers.inherit import merge_image
 from naru.containers.mountpoints import Wanted, wanted
 from naru.containers.names import generate_name
 from naru.containers.records import Container, MountPoint, to_json
 from naru.containers.surroundings import Surroundings
 from naru.errors import Conflict, InvalidArgument, NotFound
 from naru.images.values import Image
-from naru.oci.image import Json, dump_json, platform_json
+from naru.oci.image import dump_json, platform_json
 from naru.wire.container import (
-    MASKED_PATHS,
-    READONLY_PATHS,
     Config,
     CreateRequest,
     EndpointSettings,
-    Healthcheck,
     HostConfig,
-    LogConfig,
-    PortBinding,
-    RestartPolicy,
 )
-from naru.wire.decode import from_builtins, replace_struct, subset
+from naru.wire.decode import replace_struct, subset
 
-DEFAULT_SHM_BYTES = 64 << 20
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
-_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +52,8 @@ class Creation:
         validate.host_config(host, around.host.cpus)
         id = secrets.token_hex(32)
         config = merge_image(config, image.config.run if image else {})
-        warnings: list[str] = []
-        host = self._host_defaults(host, warnings)
+        host, warnings = defaults.fill(host, around.host, around.runtime.name)
+        host = self._resolve_others(host)
         config = self._names(config, host, id)
         mounts = (*wanted(config, host), *self._volumes_from(host))
         networks = self._networks(config, host, request)
@@ -79,55 +71,18 @@ class Creation:
         )
         if not any(record.argv):
             raise InvalidArgument("no command specified")
-        return Plan(record, mounts, tuple(warnings))
+        return Plan(record, mounts, warnings)
 
-    def _host_defaults(self, host: HostConfig, warnings: list[str]) -> HostConfig:
-        around = self._around
+    def _resolve_others(self, host: HostConfig) -> HostConfig:
+        """Modes and links that name other containers, by their full ids."""
         changes: dict[str, object] = {}
-        if not host.network_mode or host.network_mode == "default":
-            changes["network_mode"] = "bridge"
-        if not host.ipc_mode:
-            changes["ipc_mode"] = "private"
-        if not host.cgroupns_mode:
-            changes["cgroupns_mode"] = "private" if around.host.cgroup_version == 2 and not host.privileged else "host"
-        if not host.shm_size:
-            changes["shm_size"] = DEFAULT_SHM_BYTES
-        if not host.runtime:
-            changes["runtime"] = around.runtime.name
-        if not host.restart_policy.name:
-            changes["restart_policy"] = RestartPolicy(name="no")
-        if host.log_config.config is None or not host.log_config.type:
-            changes["log_config"] = LogConfig(
-                type=host.log_config.type or "json-file", config=host.log_config.config or {}
-            )
-        changes["port_bindings"] = _port_bindings(host.port_bindings or {})
-        if host.privileged:
-            changes.update(masked_paths=None, readonly_paths=None)
-        else:
-            if host.masked_paths is None:
-                changes["masked_paths"] = list(MASKED_PATHS)
-            if host.readonly_paths is None:
-                changes["readonly_paths"] = list(READONLY_PATHS)
-        if host.oom_kill_disable is None:
-            changes["oom_kill_disable"] = False
-        if host.memory and not host.memory_swap:
-            changes["memory_swap"] = host.memory * 2
-        if host.blkio_weight and "blkio" not in around.host.controllers:
-            changes["blkio_weight"] = 0
-            warnings.append(
-                "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded."
-            )
-        if host.oom_kill_disable and not host.memory:
-            warnings.append(
-                "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources."
-            )
         for attribute in ("network_mode", "ipc_mode", "pid_mode"):
-            mode = changes.get(attribute) or getattr(host, attribute)
-            if isinstance(mode, str) and mode.startswith("container:"):
+            mode: str = getattr(host, attribute)
+            if mode.startswith("container:"):
                 changes[attribute] = self._joined(mode, attribute)
         if host.links:
             changes["links"] = [self._link(text) for text in host.links]
-        return replace_struct(host, **changes)
+        return replace_struct(host, **changes) if changes else host
 
     def _link(self, text: str) -> str:
         """`id:alias`. Raises InvalidArgument for a container that is not there."""
@@ -283,85 +238,6 @@ class Creation:
             if not os.path.isdir(source):
                 raise InvalidArgument(f"cannot access path {source}: no such file or directory")
         return replace(point, name=volume.name, source=source, driver=point.driver or "local")
-
-
-def _port_bindings(given: Mapping[str, list[PortBinding] | None]) -> dict[str, list[PortBinding]]:
-    """Keys with their protocol; an empty list means any free port."""
-    out = {}
-    for key, bindings in given.items():
-        number, protocol = validate.parse_port(key)
-        out[f"{number}/{protocol}"] = bindings or [PortBinding()]
-    return out
-
-
-def merge_image(config: Config, run: Json) -> Config:
-    """The container's config over the image's (OCI image config `config` object in Docker's field names)."""
-    base = from_builtins({k: v for k, v in run.items() if v is not None and k in _INHERITED}, Config)
-    env = list(config.env or [])
-    given = {entry.partition("=")[0] for entry in env}
-    env += [entry for entry in base.env or [] if entry.partition("=")[0] not in given]
-    if not any(entry.startswith("PATH=") for entry in env):
-        env.append(_PATH)
-    entrypoint, command = config.entrypoint, config.cmd
-    if entrypoint is None or entrypoint == []:
-        if entrypoint is None and not command:
-            command = base.cmd
-        entrypoint = base.entrypoint if entrypoint is None else None
-    if entrypoint == [""]:
-        entrypoint = None
-    health = config.healthcheck
-    if health is None or not health.test:
-        inherited = base.healthcheck
-        if inherited is not None:
-            health = (
-                replace_struct(inherited, **{k: v for k, v in _durations(health).items() if v}) if health else inherited
-            )
-    return replace_struct(
-        config,
-        env=env,
-        entrypoint=entrypoint,
-        cmd=command,
-        user=config.user or base.user,
-        working_dir=_clean(config.working_dir or base.working_dir),
-        labels={**(base.labels or {}), **(config.labels or {})},
-        exposed_ports={**(base.exposed_ports or {}), **(config.exposed_ports or {})} or config.exposed_ports,
-        volumes={**(base.volumes or {}), **(config.volumes or {})} or config.volumes,
-        stop_signal=config.stop_signal or base.stop_signal,
-        healthcheck=health,
-        shell=config.shell or base.shell,
-        on_build=config.on_build,
-    )
-
-
-def _clean(path: str) -> str:
-    return posixpath.normpath(path) if path else ""
-
-
-_INHERITED = {
-    "Env",
-    "Cmd",
-    "Entrypoint",
-    "User",
-    "WorkingDir",
-    "Labels",
-    "ExposedPorts",
-    "Volumes",
-    "StopSignal",
-    "Healthcheck",
-    "Shell",
-}
-
-
-def _durations(health: Healthcheck | None) -> dict[str, int]:
-    if health is None:
-        return {}
-    return {
-        "interval": health.interval,
-        "timeout": health.timeout,
-        "start_period": health.start_period,
-        "start_interval": health.start_interval,
-        "retries": health.retries,
-    }
 
 
 def _manifest_json(image: Image) -> str:

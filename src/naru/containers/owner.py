@@ -26,6 +26,7 @@ from naru.containers.runtimespec import Launch, resources
 from naru.containers.streams import ConmonStdio
 from naru.containers.surroundings import Surroundings
 from naru.containers.users import User
+from naru.containers.waiting import PendingAttach, Waiter
 from naru.errors import Conflict, Internal, NaruError
 from naru.events import Event as Happening
 from naru.linux.cgroup import Cgroup
@@ -34,30 +35,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 KILL_GRACE_S = 10.0
-
-
-class Waiter:
-    """Somebody waiting for the end (or the removal) of a container."""
-
-    def __init__(self) -> None:
-        self.future: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
-
-    def settle(self, code: int, error: str) -> None:
-        if not self.future.done():
-            self.future.set_result((code, error))
-
-
-class PendingAttach:
-    """Streams asked for before the container runs; the launch connects them before its first process does."""
-
-    def __init__(self) -> None:
-        self.connected: asyncio.Future[ConmonStdio | None] = asyncio.get_running_loop().create_future()
-
-    def settle(self, stdio: ConmonStdio | None) -> None:
-        if not self.connected.done():
-            self.connected.set_result(stdio)
-        elif stdio is not None:
-            stdio.close()
 
 
 class Owner:
@@ -447,7 +424,7 @@ class Owner:
                 record.id,
                 self._around.now_ns(),
                 {**labels, "image": record.config.image, "name": record.name, **attributes},
-            )  # fmt: skip
+            )
         )
 
 

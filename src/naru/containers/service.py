@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 
 from naru.containers import validate
 from naru.containers.creation import Creation
-from naru.containers.owner import Owner, PendingAttach
+from naru.containers.owner import Owner
 from naru.containers.records import Container, Status
 from naru.containers.streams import ConmonStdio
 from naru.containers.surroundings import Surroundings
+from naru.containers.waiting import PendingAttach
 from naru.errors import Conflict, Forbidden, Internal, InvalidArgument, NaruError, Unsupported
 from naru.networks.records import Network
 from naru.oci.image import Platform

@@ -25,7 +25,7 @@ from naru.containers.users import User
 from naru.linux.cgroup import Cgroup
 from naru.linux.files import Root
 from naru.linux.mounts import Mount, apply_all
-from naru.linux.process import Child
+from naru.linux.process import Child, kill_and_reap
 from naru.oci.image import dump_json
 from naru.wire.container import MASKED_PATHS, READONLY_PATHS, Config, EndpointSettings, HostConfig
 
@@ -154,8 +154,7 @@ class Steps:
             code = await child.wait_exit()
         except asyncio.CancelledError:
             Cgroup(self._around.host, launch.cgroup_path).kill()
-            os.kill(pid, 9)
-            os.waitpid(pid, 0)
+            kill_and_reap(pid)
             raise
         if code != 0 and (message := self._around.runtime.last_error(log)):
             raise start_failure(message, step.argv, self._around.runtime.name)[0] from RuntimeFailure(message)

@@ -17,6 +17,7 @@ from naru.containers.runtimespec import Spec, host_capabilities
 from naru.errors import Conflict, InvalidArgument, NotFound
 from naru.events import Bus
 from naru.images.service import Images
+from naru.images.values import Use
 from naru.linux.files import remove_tree
 from naru.linux.host import Host
 from naru.oci.image import load_json
@@ -70,6 +71,11 @@ class Surroundings:
             id for id, owner in self.owners.items()
             if id not in self._leaving and any(mount.name == name and mount.kind == "volume" for mount in owner.record.mounts)
         ]  # fmt: skip
+
+    def image_users(self) -> list[Use]:
+        """Which containers stand on which images."""
+        records = [owner.record for owner in self.owners.values()]
+        return [Use(r.id, r.image_id, r.config.image, r.state.status.is_live) for r in records if r.image_id]
 
     def actual_mounts(self, record: Container) -> tuple[MountPoint, ...]:
         """The record's mounts with what is really mounted for a volume that has options of its own."""

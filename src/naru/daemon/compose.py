@@ -11,14 +11,13 @@ import fcntl
 import logging
 import os
 import secrets
-import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import naru
-from naru.api.app import SERVER, App
+from naru.api.app import SERVER, SERVER_VERSION, App
 from naru.api.routes.archives import ArchiveRoutes
 from naru.api.routes.builds import BuildRoutes
 from naru.api.routes.containers import ContainerRoutes
@@ -36,6 +35,7 @@ from naru.containers.monitor import Runtime
 from naru.containers.networking import Networking
 from naru.containers.owner import Owner
 from naru.containers.processes import Processes
+from naru.containers.records import Container
 from naru.containers.service import Containers
 from naru.containers.steprunner import Steps
 from naru.containers.surroundings import Surroundings
@@ -44,7 +44,6 @@ from naru.daemon.config import Config
 from naru.errors import Conflict, Unsupported
 from naru.events import Bus
 from naru.images.service import Images
-from naru.images.values import Use
 from naru.linux.host import Host, probe
 from naru.networks.service import Networks
 from naru.oci.image import Platform
@@ -57,6 +56,7 @@ from naru.volumes.service import Volumes
 
 log = logging.getLogger(__name__)
 
+_USER_AGENT = f"naru/{naru.__version__}"
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 FIXED_HEADERS = [
     ("Api-Version", "1.56"), ("Docker-Experimental", "false"), ("Ostype", "linux"), ("Server", SERVER),
@@ -134,34 +134,64 @@ def _engine_id(config: Config) -> str:
 
 
 async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitStack) -> Daemon:
+    """Bottom up: stores, then what uses them; then take up what runs; then the API."""
     bus = Bus()
     store = ContentStore(os.path.join(config.data_root, "content"))
     snapshots = Snapshots(os.path.join(config.data_root, "snapshots"), db)
     await asyncio.to_thread(snapshots.recover)
-    registry = RegistryClient(
-        RegistryConfig(
-            mirrors=config.registry_mirrors,
-            insecure=config.insecure_registries,
-            default_registry=config.default_registry,
-        ),
-        f"naru/{naru.__version__}",
-    )
+    registry = _registry(config)
     stack.push_async_callback(registry.close)
     platform = Platform("linux", _MACHINES.get(host.machine, host.machine))
     images = Images(store, snapshots, db, bus, platform, registry)
     networks = Networks(db, bus, bridge=config.bridge, bip=config.bip or None, table=_table(config))
-    runtime_name = (
-        config.default_runtime if config.default_runtime in host.programs or "/" in config.default_runtime else "runc"
-    )
-    runtime = Runtime(host, config.exec_root, runtime_name)
+    around = _surroundings(config, host, db, bus, images, snapshots, networks)
+    images.uses = around.image_users
+    await networks.start()
+    stack.callback(networks.close)
 
-    owners: dict[str, Owner] = {}
-    volumes = Volumes(os.path.join(config.data_root, "volumes"), db, bus, lambda name: around.volume_users(name))
-    networking = Networking(
-        networks,
-        lambda id: os.path.join(config.data_root, "containers", id),
-        lambda id: owners[id].record if id in owners else None,
+    group = await stack.enter_async_context(_tasks())
+    containers = Containers(around, lambda owner: _spawn(group, owner))
+    execs = Execs(around, group)
+    await Adoption(around, lambda owner: _spawn(group, owner)).adopt()
+
+    builder = Builder(
+        images, snapshots, store, Steps(around), Fetcher(_USER_AGENT), db, bus, os.path.join(config.data_root, "build"),
+        platform, around.now_ns,
+    )  # fmt: skip
+    images.kept = builder.cache.blobs
+    await images.recover()
+    engine = Engine(
+        around, containers, execs, Processes(containers, host), Files(around), Commits(around), images, networks,
+        around.volumes, registry, bus,
+    )  # fmt: skip
+    return Daemon(engine, _app(engine, builder, config), networks)
+
+
+def _registry(config: Config) -> RegistryClient:
+    settings = RegistryConfig(
+        mirrors=config.registry_mirrors, insecure=config.insecure_registries, default_registry=config.default_registry
     )
+    return RegistryClient(settings, _USER_AGENT)
+
+
+def _surroundings(
+    config: Config, host: Host, db: Database, bus: Bus, images: Images, snapshots: Snapshots, networks: Networks
+) -> Surroundings:
+    known = config.default_runtime in host.programs or "/" in config.default_runtime
+    runtime = Runtime(host, config.exec_root, config.default_runtime if known else "runc")
+    owners: dict[str, Owner] = {}
+
+    def directory(id: str) -> str:
+        return os.path.join(config.data_root, "containers", id)
+
+    def lookup(id: str) -> Container | None:
+        return owners[id].record if id in owners else None
+
+    def users(volume: str) -> Sequence[str]:
+        return around.volume_users(volume)
+
+    networking = Networking(networks, directory, lookup)
+    volumes = Volumes(os.path.join(config.data_root, "volumes"), db, bus, users)
     around = Surroundings(
         host,
         db,
@@ -175,46 +205,21 @@ async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitSta
         config.cgroup_parent.strip("/"),
         owners,
     )
-    images.uses = lambda: [
-        Use(o.record.id, o.record.image_id, o.record.config.image, o.record.state.status.is_live)
-        for o in owners.values()
-        if o.record.image_id
-    ]
-    await networks.start()
-    stack.callback(networks.close)
-    group = await stack.enter_async_context(_tasks())
-    containers = Containers(around, lambda owner: _spawn(group, owner))
-    execs = Execs(around, group)
-    await Adoption(around, lambda owner: _spawn(group, owner)).adopt()
-    builder = Builder(
-        images, snapshots, store, Steps(around), Fetcher(f"naru/{naru.__version__}"), db, bus,
-        os.path.join(config.data_root, "build"), platform, around.now_ns,
-    )  # fmt: skip
-    images.kept = builder.cache.blobs
-    await images.recover()
-    engine = Engine(
-        around,
-        containers,
-        execs,
-        Processes(containers, host),
-        Files(around),
-        Commits(around),
-        images,
-        networks,
-        volumes,
-        registry,
-        bus,
-    )
+    return around
+
+
+def _app(engine: Engine, builder: Builder, config: Config) -> App:
+    runtime = engine.around.runtime.name
     settings: dict[str, Any] = {
-        "id": _engine_id(config), "server_version": "29.0.0-naru", "component_versions": _component_versions(host, runtime_name),
-        "build_cache": list,
-    }  # fmt: skip
+        "id": _engine_id(config),
+        "server_version": SERVER_VERSION,
+        "component_versions": {"conmon": "", runtime: ""},
+    }
     groups = (
         ContainerRoutes(engine), StreamRoutes(engine), ArchiveRoutes(engine), ImageRoutes(engine), NetworkRoutes(engine),
-        BuildRoutes(builder, images), SystemRoutes(engine, settings),
+        BuildRoutes(builder), SystemRoutes(engine, builder.cache, settings),
     )  # fmt: skip
-    app = App([route for each in groups for route in each.routes()], FIXED_HEADERS)
-    return Daemon(engine, app, networks)
+    return App([route for group in groups for route in group.routes()], FIXED_HEADERS)
 
 
 def _spawn(group: asyncio.TaskGroup, owner: Owner) -> None:
@@ -244,15 +249,3 @@ async def _tasks() -> AsyncIterator[asyncio.TaskGroup]:
 
 def _table(config: Config) -> str:
     return "naru" if config.bridge == "naru0" else f"naru-{config.bridge}"
-
-
-def _component_versions(host: Host, runtime: str) -> dict[str, str]:
-    """Read when somebody asks would be a spawn per `version`; the packages' own words at start are enough."""
-    return {
-        "conmon": _installed(host.programs.get("conmon", "")),
-        runtime: _installed(host.programs.get(runtime, runtime)),
-    }
-
-
-def _installed(path: str) -> str:
-    return os.path.realpath(path) if path and shutil.which(path) else "unknown"

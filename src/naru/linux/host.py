@@ -25,6 +25,7 @@ class Host:
     memory_bytes: int
     cgroup_version: int  # 2 only for a pure v2 host
     controllers: frozenset[str]
+    blkio_weight: bool  # the kernel can weigh block I/O between groups
     hybrid: bool  # v1 with a cgroup2 tree under …/unified: hidden from the runtime, which refuses such hosts
     apparmor: bool
     capabilities: int  # bounding set of this process: bit n is capability n (capabilities(7))
@@ -92,6 +93,7 @@ def probe(programs: tuple[str, ...] = ("crun", "runc", "conmon", "tini", "docker
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         cgroup_version=2 if v2 else 1,
         controllers=controllers,
+        blkio_weight=os.path.exists(f"{CGROUP_ROOT}/blkio/blkio.weight") or (v2 and "io" in controllers),
         hybrid=not v2 and mounts.get(UNIFIED, ("",))[0] == _CGROUP2_MAGIC_TYPE,
         capabilities=_bounding_set(),
         apparmor=os.path.exists("/sys/module/apparmor/parameters/enabled")

@@ -83,7 +83,7 @@ class Child:
         """The exit code, or 128 + n if signal n killed it."""
         try:
             await wait_readable(self.pidfd)
-            status = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
+            status = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)  # noqa: ASYNC222 - it has ended
         finally:
             os.close(self.pidfd)
         assert status is not None
@@ -92,6 +92,12 @@ class Child:
     def signal(self, number: int) -> None:
         """Raises ProcessLookupError if it has ended."""
         signal.pidfd_send_signal(self.pidfd, number)
+
+
+def kill_and_reap(pid: int) -> None:
+    """End a child of ours; it is gone when this returns. Blocks for as long as the kernel needs to tear it down."""
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
 
 
 def _drain(fd: int, limit_bytes: int) -> bytes:
@@ -115,8 +121,7 @@ async def run(argv: Sequence[str], *, env: Mapping[str, str], stdin: bytes = b""
         try:
             code = await child.wait_exit()
         except asyncio.CancelledError:
-            os.kill(child.pid, signal.SIGKILL)
-            os.waitpid(child.pid, 0)
+            kill_and_reap(child.pid)
             raise
         for fd in files[1:]:
             os.lseek(fd, 0, os.SEEK_SET)

@@ -13,14 +13,12 @@ from naru.build.solve import Builder, BuildRequest
 from naru.build.steps import Limits
 from naru.errors import InvalidArgument, Unsupported
 from naru.events import Progress, Report
-from naru.images.service import Images
 from naru.oci.image import Platform
 
 
 class BuildRoutes:
-    def __init__(self, builder: Builder, images: Images) -> None:
+    def __init__(self, builder: Builder) -> None:
         self._builder = builder
-        self._images = images
 
     def routes(self) -> list[Route]:
         return [
@@ -64,8 +62,7 @@ class BuildRoutes:
 
     async def prune(self, request: Request) -> None:
         request.query.filters({"until", "id", "parent", "type", "description", "inuse", "shared", "private"})
-        self._builder.cache.prune()
-        await request.answer({"CachesDeleted": None, "SpaceReclaimed": await self._images.collect()})
+        await request.answer({"CachesDeleted": None, "SpaceReclaimed": await self._builder.prune()})
 
     async def cancel(self, request: Request) -> None:
         if not request.query.text("id"):
@@ -82,6 +79,8 @@ def _map(text: str, what: str) -> dict[str, Any]:
         raise InvalidArgument(f"error reading {what}: {error}") from error
     if not isinstance(value, dict):
         raise InvalidArgument(f"error reading {what}: not a JSON object")
+    if not all(item is None or isinstance(item, str) for item in value.values()):
+        raise InvalidArgument(f"error reading {what}: a value is not a string")
     return value
 
 

@@ -84,7 +84,7 @@ class ContainerRoutes:
                     now_ns=now_ns,
                     size=size,
                     image=engine.shown_image(record),
-                )  # fmt: skip
+                )
             )
         await request.answer(rows)
 
@@ -102,7 +102,7 @@ class ContainerRoutes:
                 directory=engine.directory(record.id),
                 log_path=engine.log_path(record) or "",
                 size=size,
-            )  # fmt: skip
+            )
         )
 
     # -- verbs ----------------------------------------------------------------------------------------------------------
@@ -181,10 +181,9 @@ class ContainerRoutes:
         one_shot = request.query.flag("one-shot")
         if stream and one_shot:
             raise InvalidArgument("cannot have stream=true and one-shot=true")
-        if not owner.record.state.status.is_live:
-            if not stream:
-                await request.answer(empty_sample(owner.record))
-                return
+        if not stream and not owner.record.state.status.is_live:
+            await request.answer(empty_sample(owner.record))
+            return
         exchange = request.exchange
         await exchange.begin(200, [JSON])
         before: dict[str, Any] | None = None

@@ -8,7 +8,7 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from naru.api.app import Request, Route
-from naru.api.http import Duplex, Exchange
+from naru.api.exchange import Duplex, Exchange
 from naru.api.parameters import parse_timestamp, rfc3339_fixed
 from naru.api.routes.containers import size_of
 from naru.api.status import status_of
@@ -17,8 +17,9 @@ from naru.containers import logs
 from naru.containers.engine import Engine
 from naru.containers.execs import Exec
 from naru.containers.logs import Window
-from naru.containers.owner import Owner, PendingAttach
+from naru.containers.owner import Owner
 from naru.containers.streams import Stdio
+from naru.containers.waiting import PendingAttach
 from naru.errors import Conflict, Internal, InvalidArgument, NaruError
 from naru.wire.container import ExecRequest, ExecStart
 from naru.wire.decode import decode_object

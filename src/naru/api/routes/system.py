@@ -17,6 +17,7 @@ from naru.api.events import Selection, event_json
 from naru.api.images import entry_json
 from naru.api.parameters import parse_timestamp, rfc3339
 from naru.api.routes.networks import volume_json
+from naru.build.cache import Cache, CacheRow
 from naru.containers.engine import Engine
 from naru.containers.records import Status
 from naru.errors import InvalidArgument, Unavailable
@@ -35,8 +36,9 @@ _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 class SystemRoutes:
-    def __init__(self, engine: Engine, settings: Mapping[str, Any]) -> None:
+    def __init__(self, engine: Engine, cache: Cache, settings: Mapping[str, Any]) -> None:
         self._engine = engine
+        self._cache = cache
         self._settings = settings  # what `info` shows of the configuration
 
     def routes(self) -> list[Route]:
@@ -224,7 +226,7 @@ class SystemRoutes:
                     now_ns=time.time_ns(),
                     size=size,
                     image=engine.shown_image(record),
-                )  # fmt: skip
+                )
             )
             rows[-1].pop("ImageManifestDescriptor", None)
             total += size[0]
@@ -247,7 +249,7 @@ class SystemRoutes:
         }
 
     async def _df_cache(self, request: Request) -> tuple[Json, Json]:
-        rows = self._settings["build_cache"]()
+        rows = [_cache_json(row) for row in self._cache.rows()]
         total = sum(row["Size"] for row in rows)
         usage = {
             "ActiveCount": sum(row["InUse"] for row in rows),
@@ -268,3 +270,10 @@ class SystemRoutes:
         server = str(value.get("serveraddress") or "docker.io")
         token = await self._engine.registry.check_login(server, credentials) if credentials else ""
         await request.answer({"Status": "Login Succeeded", **({"IdentityToken": token} if token else {})})
+
+
+def _cache_json(row: CacheRow) -> Json:
+    return {
+        "ID": row.key.partition(":")[2][:25], "Type": "regular", "Description": row.description, "InUse": False, "Shared": False,
+        "Size": row.size_bytes, "CreatedAt": rfc3339(row.created_ns), "LastUsedAt": rfc3339(row.used_ns), "UsageCount": 1,
+    }  # fmt: skip

@@ -1,0 +1,210 @@
+"""One request and its answer, and what a hijacked connection becomes: the values that handlers work with.
+
+A handler answers an `Exchange` in one of three ways: `send` (a whole answer), `begin` (headers now, a chunked body piece
+by piece) or `hijack` (the connection becomes a plain duplex stream). Bytes reach and leave them through a `Link`, which
+`http.Connection` is; nothing here knows sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Protocol
+
+from naru.errors import InvalidArgument
+
+HIGH_WATER = 1 << 18
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
+Headers = Iterable[tuple[str, str]]
+
+
+class Link(Protocol):
+    """A connection as exchanges see it."""
+
+    keep_alive: bool
+    cancel_on_close: bool  # a client that goes away cancels the handler
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def become_duplex(self) -> Duplex: ...
+
+    async def write(self, data: bytes) -> None:
+        """Returns when the client has taken enough of what was written. Raises ConnectionError when it is gone."""
+        ...
+
+    async def continue_if_expected(self) -> None: ...
+
+
+class Body:
+    """A request's body: read it whole, or piece by piece, at the reader's pace."""
+
+    def __init__(self, connection: Link) -> None:
+        self._connection = connection
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._done = False
+        self._broken = False
+        self._ready = asyncio.Event()
+
+    def feed(self, data: bytes) -> None:
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size > HIGH_WATER:
+            self._connection.pause()
+        self._ready.set()
+
+    def end(self, *, broken: bool = False) -> None:
+        self._done, self._broken = True, broken
+        self._ready.set()
+
+    @property
+    def is_complete(self) -> bool:
+        return self._done and not self._broken
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """What has arrived, until the body ends. Raises ConnectionError if the client went away in the middle."""
+        await self._connection.continue_if_expected()
+        while True:
+            if self._pieces:
+                data = b"".join(self._pieces)
+                self._pieces.clear()
+                self._size = 0
+                self._connection.resume()
+                yield data
+            elif self._done:
+                if self._broken:
+                    raise ConnectionError("the client closed the connection in the middle of the request body")
+                return
+            else:
+                self._ready.clear()
+                await self._ready.wait()
+
+    async def read(self, limit_bytes: int = 16 << 20) -> bytes:
+        """All of it. Raises InvalidArgument if it is longer than the limit."""
+        out = bytearray()
+        async for piece in self.pieces():
+            out += piece
+            if len(out) > limit_bytes:
+                raise InvalidArgument("request body too large")
+        return bytes(out)
+
+
+class Exchange:
+    """One request and its answer."""
+
+    def __init__(
+        self, connection: Link, method: str, target: bytes, headers: list[tuple[bytes, bytes]], version: str
+    ) -> None:
+        self.connection = connection
+        self.method = method
+        self.target = target
+        self.version = version
+        self.headers: dict[str, str] = {}
+        for name, value in headers:
+            self.headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
+        self.body = Body(connection)
+        self.answer_headers: list[tuple[str, str]] = []  # sent with every answer but a hijack's
+        self.begun = False
+        self.hijacked = False
+        self._chunked = False
+
+    def _head(self, status: int, headers: Headers, reason: str | None = None) -> bytes:
+        lines = [f"HTTP/1.1 {status} {reason or _REASONS.get(status, '')}"]
+        lines += [f"{name}: {value}" for name, value in headers]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+
+    def _connection_header(self) -> list[tuple[str, str]]:
+        """Said only where it is not what this HTTP version does by itself."""
+        if self.version == "1.0":
+            return [("Connection", "keep-alive")] if self.connection.keep_alive else []
+        return [] if self.connection.keep_alive else [("Connection", "close")]
+
+    async def send(self, status: int, headers: Headers = (), body: bytes = b"") -> None:
+        """The whole answer at once."""
+        self.begun = True
+        extra = [*self.answer_headers, *headers, ("Date", formatdate(usegmt=True))]
+        if status not in (204, 304) and status >= 200:
+            extra.append(("Content-Length", str(len(body))))
+        extra += self._connection_header()
+        payload = b"" if self.method == "HEAD" or status in (204, 304) else body
+        await self.connection.write(self._head(status, extra) + payload)
+
+    async def begin(self, status: int, headers: Headers = ()) -> None:
+        """Send the headers now; the body follows by `write` and ends with `end` (or the handler's end)."""
+        self.begun = True
+        self.connection.cancel_on_close = True
+        extra = [*self.answer_headers, *headers, ("Date", formatdate(usegmt=True))]
+        if self.version == "1.0":
+            self.connection.keep_alive = False
+        else:
+            self._chunked = True
+            extra.append(("Transfer-Encoding", "chunked"))
+        extra += self._connection_header()
+        await self.connection.write(self._head(status, extra))
+
+    async def write(self, data: bytes) -> None:
+        """A piece of the body; waits while the client is slow. Raises ConnectionError when it is gone."""
+        if not data or self.method == "HEAD":
+            return
+        if self._chunked:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        await self.connection.write(data)
+
+    async def end(self) -> None:
+        if self._chunked:
+            self._chunked = False
+            if self.method != "HEAD":
+                await self.connection.write(b"0\r\n\r\n")
+
+    async def hijack(self, status: int, headers: Headers, reason: str | None = None) -> Duplex:
+        """Answer, and take the connection: from here on it carries plain bytes. 101 says so, 200 is the old way."""
+        self.begun = self.hijacked = True
+        duplex = self.connection.become_duplex()
+        await self.connection.write(self._head(status, headers, reason))
+        return duplex
+
+
+class Duplex:
+    """A hijacked connection: `read` until b"" (the client closed its half), `write`, `close`."""
+
+    def __init__(self, connection: Link, early: bytes) -> None:
+        self._connection = connection
+        self._buffer = bytearray(early)
+        self._eof = False
+        self._ready = asyncio.Event()
+        self.closed = asyncio.Event()  # the client is gone altogether
+
+    def feed(self, data: bytes) -> None:
+        self._buffer += data
+        if len(self._buffer) > HIGH_WATER:
+            self._connection.pause()
+        self._ready.set()
+
+    def feed_eof(self) -> None:
+        self._eof = True
+        self._ready.set()
+
+    def lost(self) -> None:
+        self.feed_eof()
+        self.closed.set()
+
+    async def read(self) -> bytes:
+        while not self._buffer and not self._eof:
+            self._ready.clear()
+            await self._ready.wait()
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        self._connection.resume()
+        return data
+
+    async def write(self, data: bytes) -> None:
+        await self._connection.write(data)
+
+    def close(self) -> None:
+        self._connection.close()
