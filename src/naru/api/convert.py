@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from naru.api.parameters import Version, rfc3339
+from naru.containers.health import Health
 from naru.containers.records import Container, MountPoint, Status
 from naru.containers.validate import parse_port
 from naru.networks.records import Endpoint, PortBinding
@@ -64,6 +65,16 @@ def state_json(record: Container, health: Json | None) -> Json:
     if health is not None:
         out["Health"] = health
     return out
+
+
+def health_json(health: Health | None) -> Json | None:
+    if health is None:
+        return None
+    entries = [
+        {"Start": rfc3339(p.start_ns), "End": rfc3339(p.end_ns), "ExitCode": p.exit_code, "Output": p.output}
+        for p in health.log
+    ]
+    return {"Status": health.status, "FailingStreak": health.streak, "Log": entries}
 
 
 def endpoint_json(settings: EndpointSettings, endpoint: Endpoint | None, network_id: str = "") -> Json:
@@ -132,14 +143,14 @@ def network_settings(
 
 
 def inspect_json(
-    record: Container, *, version: Version, settings: Json, execs: list[str], health: Json | None, directory: str, log_path: str,
+    record: Container, *, version: Version, settings: Json, execs: list[str], health: Health | None, directory: str, log_path: str,
     size: tuple[int, int] | None,
 ) -> Json:  # fmt: skip
     argv = record.argv
     started = record.state.started_ns > 0
     out: Json = {
         "Id": record.id, "Created": rfc3339(record.created_ns), "Path": argv[0] if argv else "", "Args": list(argv[1:]),
-        "State": state_json(record, health), "Image": record.image_id,
+        "State": state_json(record, health_json(health)), "Image": record.image_id,
         "ResolvConfPath": f"{directory}/resolv.conf" if started else "",
         "HostnamePath": f"{directory}/hostname" if started else "", "HostsPath": f"{directory}/hosts" if started else "",
         "LogPath": log_path if started else "", "Name": f"/{record.name}", "RestartCount": record.state.restart_count,
@@ -164,17 +175,17 @@ def _from_tmpfs(record: Container, mount: MountPoint) -> bool:
 
 
 def list_json(
-    record: Container, *, settings: Json, health: str, now_ns: int, size: tuple[int, int] | None, image: str
+    record: Container, *, settings: Json, health: Health | None, now_ns: int, size: tuple[int, int] | None, image: str
 ) -> Json:
     """One row of `GET /containers/json`."""
     out: Json = {
         "Id": record.id, "Names": [f"/{record.name}"], "Image": image, "ImageID": record.image_id,
         "Command": _command(record.argv), "Created": record.created_ns // 10**9, "Ports": _list_ports(record, settings),
         "Labels": record.config.labels or {}, "State": record.state.status.value,
-        "Status": status_text(record, now_ns, health), "HostConfig": {"NetworkMode": record.host.network_mode},
+        "Status": status_text(record, now_ns, health.status if health else ""), "HostConfig": {"NetworkMode": record.host.network_mode},
         "NetworkSettings": {"Networks": settings["Networks"]},
         "Mounts": [mount_json(mount) for mount in record.mounts if mount.kind != "tmpfs"],
-        "Health": {"Status": health, "FailingStreak": 0},
+        "Health": {"Status": health.status if health else "none", "FailingStreak": health.streak if health else 0},
     }  # fmt: skip
     if record.image_manifest:
         out["ImageManifestDescriptor"] = json.loads(record.image_manifest)

@@ -119,7 +119,7 @@ def _health(engine: Engine, values: list[str]) -> Iterable[Test]:
             raise InvalidArgument(
                 f"invalid filter 'health={value}': invalid value for health ({value}): must be one of none, starting, healthy, unhealthy"
             )
-    yield lambda record: (engine.health_of(record) or "none") in values
+    yield lambda record: (health.status if (health := engine.health(record)) else "none") in values
 
 
 def _ports(values: list[str]) -> set[tuple[int, str]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from naru.containers.commits import Commits
 from naru.containers.execs import Execs
 from naru.containers.files import Files
+from naru.containers.health import Health
 from naru.containers.networking import Networking
 from naru.containers.owner import Owner
 from naru.containers.processes import Processes
@@ -59,14 +59,10 @@ class Engine:
         """(own bytes, bytes with the image); walks the container's files."""
         return self.files.sizes(record)
 
-    def health_of(self, record: Container) -> str:
-        """none, starting, healthy or unhealthy."""
-        health = self.around.owners[record.id].health if record.id in self.around.owners else None
-        return health.status if health is not None else "none"
-
-    def health_json(self, record: Container) -> dict[str, Any] | None:
-        health = self.around.owners[record.id].health if record.id in self.around.owners else None
-        return health.as_json() if health is not None else None
+    def health(self, record: Container) -> Health | None:
+        """What is known of its health; None if it was never checked."""
+        owner = self.around.owners.get(record.id)
+        return owner.health if owner is not None else None
 
     def shown_image(self, record: Container) -> str:
         """The image as lists show it: the name it was made from while that still means the same, else the id."""

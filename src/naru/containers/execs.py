@@ -112,7 +112,7 @@ class Execs:
 
     # -- start ----------------------------------------------------------------------------------------------------------
 
-    async def start(self, item: Exec, *, tty: bool, size: tuple[int, int] | None = None) -> PipeStdio:
+    async def start(self, item: Exec, *, size: tuple[int, int] | None = None) -> PipeStdio:
         """Its streams; the process runs (or `failure` says why not) when this returns. Raises Conflict."""
         if item.state.started:
             what = "is already running" if item.state.running else "has already run"

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from naru.containers import lifecycle, monitor, validate
+from naru.containers.health import Health
 from naru.containers.launch import prepare
 from naru.containers.lifecycle import Action, Event
 from naru.containers.messages import start_failure
@@ -43,7 +44,7 @@ class Owner:
         self.record = record
         self.ended = asyncio.Event()  # set while no process of it lives: readers of its log stop there
         self.pending: list[PendingAttach] = []
-        self.health: Any = None  # containers.health.Health while one is watched
+        self.health: Health | None = None  # of its last run, if that was checked
         self._exit_waiters: set[Waiter] = set()
         self._removal_waiters: set[Waiter] = set()
         self._queue: asyncio.Queue[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = asyncio.Queue()
@@ -205,7 +206,7 @@ class Owner:
                     rootfs=f"{bundle}/rootfs", user=User(), machine=around.host.machine, cgroup_path=self._cgroup_path(),
                     cgroup_version=around.host.cgroup_version, network=network.path, files=network.files,
                     join=around.joined_namespaces(record), init=around.init_program(record),
-                    devices=around.devices(record), seccomp=around.seccomp(record),
+                    devices=around.devices(record), seccomp=around.seccomp(record), capabilities=around.capabilities,
                 )  # fmt: skip
                 mounts = around.snapshots.mounts(record.id)
                 shown = replace(record, mounts=around.actual_mounts(record))

@@ -106,7 +106,7 @@ class Steps:
             undo.callback(sandbox.close)
             launch = Launch(
                 rootfs=f"{bundle}/rootfs", user=User(), machine=around.host.machine, cgroup_path=group.path,
-                cgroup_version=around.host.cgroup_version, network=sandbox.path, files=sandbox.files,
+                cgroup_version=around.host.cgroup_version, network=sandbox.path, files=sandbox.files, capabilities=around.capabilities,
             )  # fmt: skip
             return await self._execute(step, record, launch, bundle, output, undo)
 

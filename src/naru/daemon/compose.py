@@ -27,6 +27,7 @@ from naru.api.routes.streams import StreamRoutes
 from naru.api.routes.system import SystemRoutes
 from naru.build.solve import Builder
 from naru.containers.adoption import Adoption
+from naru.containers.checks import Checks
 from naru.containers.commits import Commits
 from naru.containers.engine import Engine
 from naru.containers.execs import Execs
@@ -152,6 +153,8 @@ async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitSta
     group = await stack.enter_async_context(_tasks())
     containers = Containers(around, lambda owner: _spawn(group, owner))
     execs = Execs(around, group)
+    checks = Checks(execs, group)
+    around.on_start, around.on_end = checks.begin, checks.end
     await Adoption(around, lambda owner: _spawn(group, owner)).adopt()
 
     builder = Builder(

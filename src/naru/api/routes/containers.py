@@ -80,7 +80,7 @@ class ContainerRoutes:
                 list_json(
                     record,
                     settings=self._settings(record, request),
-                    health=engine.health_of(record),
+                    health=engine.health(record),
                     now_ns=now_ns,
                     size=size,
                     image=engine.shown_image(record),
@@ -98,7 +98,7 @@ class ContainerRoutes:
                 version=request.version,
                 settings=self._settings(record, request),
                 execs=engine.execs.of(record.id),
-                health=engine.health_json(record),
+                health=engine.health(record),
                 directory=engine.directory(record.id),
                 log_path=engine.log_path(record) or "",
                 size=size,

@@ -145,7 +145,7 @@ class StreamRoutes:
         if item.state.running:
             raise Conflict(f"exec command {item.id} is already running")
         if body.detach:
-            stdio = await execs.start(item, tty=body.tty, size=body.console_size)
+            stdio = await execs.start(item, size=body.console_size)
             stdio.close()
             await request.done(200)
             return
@@ -156,7 +156,7 @@ class StreamRoutes:
         execs = self._engine.execs
         tty, asked = item.request.tty, item.request
         try:
-            stdio = await execs.start(item, tty=tty, size=body.console_size)
+            stdio = await execs.start(item, size=body.console_size)
         except NaruError as error:
             await duplex.write(_message(str(error), tty))
             return

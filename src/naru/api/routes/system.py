@@ -222,7 +222,7 @@ class SystemRoutes:
                 list_json(
                     record,
                     settings=settings,
-                    health=engine.health_of(record),
+                    health=engine.health(record),
                     now_ns=time.time_ns(),
                     size=size,
                     image=engine.shown_image(record),

@@ -1,4 +1,4 @@
-"""Whole commands against a recorded daemon: what is sent, what is printed, how it ends."""
+"""Whole commands through `main`, against a recorded daemon: what is sent, what is printed, how it ends."""
 
 from __future__ import annotations
 

@@ -1,0 +1,89 @@
+"""Health checks: one task per checked container, which runs its command every so often while it runs.
+
+Probes come every `start_interval` during the start period and every `interval` after it. A check is an exec like any
+other, so its events are those of an exec; a change of status is one more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from naru.containers.execs import Execs
+from naru.containers.health import Health, Probe, command, judge
+from naru.containers.owner import Owner
+from naru.containers.streams import PipeStdio
+from naru.errors import NaruError
+from naru.wire.container import ExecRequest, Healthcheck
+
+_S = 1_000_000_000
+_INTERVAL_NS, _TIMEOUT_NS, _START_INTERVAL_NS, _RETRIES = 30 * _S, 30 * _S, 5 * _S, 3
+_OUTPUT_BYTES = 4096
+
+
+class Checks:
+    def __init__(self, execs: Execs, group: asyncio.TaskGroup) -> None:
+        self._execs = execs
+        self._group = group
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def begin(self, owner: Owner) -> None:
+        """The container has started (or has been taken up)."""
+        argv = command(owner.record)
+        check = owner.record.config.healthcheck
+        if argv is not None and check is not None:
+            owner.health = Health()
+            self._tasks[owner.record.id] = self._group.create_task(self._run(owner, owner.health, argv, check))
+
+    def end(self, owner: Owner) -> None:
+        """It has ended; what was known stays until the next start, but a check under way is given up."""
+        task = self._tasks.pop(owner.record.id, None)
+        if task is not None:
+            task.cancel()
+        if owner.health is not None and owner.health.status == "starting":
+            owner.health.status = "unhealthy"
+
+    async def _run(self, owner: Owner, health: Health, argv: list[str], check: Healthcheck) -> None:
+        retries = check.retries or _RETRIES
+        while True:
+            elapsed_ns = time.time_ns() - owner.record.state.started_ns
+            starting = health.status == "starting" and elapsed_ns < check.start_period
+            wait_ns = (check.start_interval or _START_INTERVAL_NS) if starting else (check.interval or _INTERVAL_NS)
+            await asyncio.sleep(wait_ns / _S)
+            probe = await self._probe(owner, argv, (check.timeout or _TIMEOUT_NS) / _S)
+            in_start_period = probe.start_ns - owner.record.state.started_ns < check.start_period
+            before = health.status
+            health.status, health.streak = judge(
+                before, health.streak, probe.exit_code, retries=retries, in_start_period=in_start_period
+            )
+            health.log.append(probe)
+            if health.status != before:
+                owner.announce(f"health_status: {health.status}")
+
+    async def _probe(self, owner: Owner, argv: list[str], timeout_s: float) -> Probe:
+        start_ns = time.time_ns()
+        try:
+            item = await self._execs.create(owner, ExecRequest(cmd=argv, attach_stdout=True, attach_stderr=True))
+            stdio = await self._execs.start(item)
+        except NaruError as error:
+            return Probe(start_ns, time.time_ns(), -1, str(error))
+        output = bytearray()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await _collect(stdio, output)
+                await item.ended.wait()
+        except TimeoutError:
+            self._execs.kill(item)
+            text = f"Health check exceeded timeout ({timeout_s:g}s)"
+            return Probe(
+                start_ns, time.time_ns(), -1, f"{text}: {output.decode('utf-8', 'replace')}" if output else text
+            )
+        finally:
+            stdio.close()
+        code = item.state.exit_code if item.state.exit_code is not None else -1
+        return Probe(start_ns, time.time_ns(), code, item.failure or output.decode("utf-8", "replace"))
+
+
+async def _collect(stdio: PipeStdio, output: bytearray) -> None:
+    while (piece := await stdio.read()) is not None:
+        output += piece[1][: _OUTPUT_BYTES - len(output)]
