@@ -54,8 +54,10 @@ setup_docker() {
   [ -x "$here/.venv/bin/docker" ] && return
   local temporary name
   temporary=$(mktemp -d)
-  for name in docker-cli docker.io; do (cd "$temporary" && apt-get download -qq "$name" >/dev/null 2>&1); done
-  for name in "$temporary"/*.deb; do dpkg-deb -x "$name" "$temporary/files"; done
+  for name in docker-cli docker.io; do # whichever package of this release has the client
+    (cd "$temporary" && apt-get download -qq "$name" >/dev/null 2>&1) || continue
+    dpkg-deb -x "$temporary/$name"_*.deb "$temporary/files"
+  done
   [ -x "$temporary/files/usr/bin/docker" ] || missing "cannot get a docker client: apt-get download docker-cli"
   mv "$temporary/files/usr/bin/docker" "$here/.venv/bin/docker"
   rm -r "$temporary"

@@ -79,8 +79,8 @@ class _Lines:
         return lines
 
 
-async def stream_progress(request: Request, work: Work, *, quiet: bool = False) -> None:
-    """Answer with what work reports. Raises what work raises, if nothing has been reported by then."""
+async def stream_progress(request: Request, work: Work, *, at_once: bool = False) -> None:
+    """Answer with what work reports. Raises what work raises, if nothing has been reported by then (and not `at_once`)."""
     lines, exchange = _Lines(), request.exchange
 
     async def write() -> None:
@@ -94,7 +94,9 @@ async def stream_progress(request: Request, work: Work, *, quiet: bool = False) 
         writer = group.create_task(write())
         exchange.connection.cancel_on_close = True
         try:
-            await work((lambda progress: None) if quiet else lines.add)
+            if at_once:
+                await exchange.begin(200, [JSON])
+            await work(lines.add)
         except NaruError as error:
             failure = error
         finally:

@@ -110,7 +110,8 @@ class Stages:
 
     def _announce(self, text: str) -> None:
         self._number += 1
-        self._say(f"Step {self._number}/{self._total} : {text.strip()}\n")
+        self._say(f"Step {self._number}/{self._total} : {text.strip()}")
+        self._say("\n")
 
     # --- stages ----------------------------------------------------------------------------------------------------
 

@@ -249,7 +249,7 @@ def _decoded(output: Callable[[str], None]) -> Callable[[int, bytes], None]:
 
     def take(fd: int, data: bytes) -> None:
         if text := decoders[fd].decode(data):
-            output(text)
+            output(text if fd == 1 else f"\x1b[91m{text}\x1b[0m")  # as the classic builder paints stderr
 
     return take
 

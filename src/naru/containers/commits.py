@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from naru.containers.owner import Owner
 from naru.containers.records import Status
 from naru.containers.surroundings import Surroundings
-from naru.errors import Conflict, NotFound
+from naru.errors import Conflict, Internal, NotFound
 from naru.images.changes import apply_changes
 from naru.images.values import Image, rfc3339
 from naru.oci.image import History, Json
@@ -58,7 +58,7 @@ class Commits:
                 )
                 around.images.record(image, ref)
         finally:
-            if paused:
+            if paused and owner.record.state.status is Status.PAUSED:
                 await self._unpause(owner)
         owner.announce("commit", comment=message, imageID=str(image.id), imageRef=ref.familiar if ref else "")
         return around.images.resolve(str(image.id))
@@ -70,7 +70,7 @@ class Commits:
     async def _unpause(owner: Owner) -> None:
         try:
             await owner.ask(owner.unpause)
-        except (Conflict, NotFound):
+        except (Conflict, NotFound, Internal):
             return  # it ended, or went, while it was paused
 
     @staticmethod

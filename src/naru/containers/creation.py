@@ -52,7 +52,7 @@ class Creation:
         validate.host_config(host, around.host.cpus)
         id = secrets.token_hex(32)
         config = merge_image(config, image.config.run if image else {})
-        host, warnings = defaults.fill(host, around.host, around.runtime.name)
+        host, warnings = defaults.fill(host, around.host, around.runtime.label)
         host = self._resolve_others(host)
         config = self._names(config, host, id)
         mounts = (*wanted(config, host), *self._volumes_from(host))

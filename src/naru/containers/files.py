@@ -67,7 +67,9 @@ class Files:
             return os.open(f"/proc/{record.state.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         mounts = self._around.snapshots.mounts(record.id)
         with Root(open_detached(mounts, self._around.directory(record.id))) as bare:
-            binds = [(m.source, m.destination) for m in record.mounts if m.source and _exists(bare, m.destination)]
+            binds = [(m.source, m.destination) for m in record.mounts if m.source]
+            for source, destination in binds:
+                _make_mount_point(bare, source, destination)
         return open_detached(mounts, self._around.directory(record.id), binds)
 
     # -- archive ----------------------------------------------------------------------------------------------------
@@ -172,18 +174,23 @@ class Files:
         below = snapshots.view(owner.record.chain_id)
         scratch = self._around.directory(id)
         out: dict[str, int] = {}
+        touched: set[str] = set()  # directories that differ only because the runtime made a mount point in them
         with Root(open_detached(below, scratch)) as image:
             top = open_dir(snapshots.upper(id))
             try:
                 for found in walk(top):
                     if is_mount_point(found):
+                        touched.add(posixpath.dirname("/" + found.path))
                         continue
                     path = "/" + found.path
                     whiteout = stat.S_ISCHR(found.stat.st_mode) and found.stat.st_rdev == 0
                     out[path] = 2 if whiteout else 0 if _exists(image, path, follow=False) else 1
             finally:
                 os.close(top)
-        return [Change(kind, path) for path, kind in sorted(out.items(), key=lambda item: item[0])]
+        for folder in touched:
+            if out.get(folder) == 0 and not any(path.startswith(folder + "/") for path in out):
+                del out[folder]
+        return [Change(kind, path) for path, kind in sorted(out.items())]
 
     def sizes(self, record: Container) -> tuple[int, int]:
         """(bytes of its own, bytes with its image)."""
@@ -195,6 +202,17 @@ class Files:
             below += self._around.snapshots.usage_bytes(str(chain))
             chain = parents[chain]
         return own, own + below
+
+
+def _make_mount_point(root: Root, source: str, destination: str) -> None:
+    """What the runtime would make at the container's first start: an empty directory or file to mount on."""
+    if _exists(root, destination):
+        return
+    if os.path.isdir(source):
+        root.make_dirs(destination)
+        return
+    root.make_dirs(posixpath.dirname(destination))
+    os.close(root.open(destination, os.O_WRONLY | os.O_CREAT, 0o644))
 
 
 def _missing(record: Container, path: str) -> NotFound:

@@ -38,6 +38,7 @@ _ENV = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "TZ": "UTC0",  # conmon's log times
 }
+RUNTIME_LABEL = "runc"  # Docker's name of its default runtime, whatever program it is: clients compare it
 _SYNC_LIMIT_BYTES = 1 << 16
 
 
@@ -88,6 +89,7 @@ class Runtime:
         self._conmon = host.program("conmon")
         self._runtime = runtime if runtime.startswith("/") else host.program(runtime)
         self.name = os.path.basename(self._runtime)
+        self.label = RUNTIME_LABEL
         self._global = [f"--root={root}/runtime"]
         if self.name == "crun":
             self._global.append("--cgroup-manager=cgroupfs")

@@ -220,7 +220,7 @@ class Owner:
                 undo.pop_all()
             network.close()
         except RuntimeFailure as error:
-            raise self._failed(start_failure(str(error), record.argv, around.runtime.name)) from error
+            raise self._failed(start_failure(str(error), record.argv, around.runtime.label)) from error
         except NaruError as error:
             raise self._failed((error, 128)) from error
         except OSError as error:

@@ -138,7 +138,13 @@ class Containers:
         try:
             owner = self.find(text)
             number = validate.signal_number(signal_name or "KILL")
-            await owner.ask(lambda: owner.signal(number))
+            waiter = owner.waiter("next-exit")
+            try:
+                await owner.ask(lambda: owner.signal(number))
+                if number == signal.SIGKILL and not await _ended(waiter.future, DEFAULT_STOP_TIMEOUT_S):
+                    raise Internal("tried to kill container, but did not receive an exit event")
+            finally:
+                owner.forget(waiter)
         except NaruError as error:
             raise type(error)(f"cannot kill container: {text}: {error}") from error
 

@@ -139,7 +139,7 @@ class Steps:
             with open(f"{bundle}/config.json", "wb") as file:
                 file.write(dump_json(build(filled, replace(launch, user=user))))
 
-        words = ["run", "--bundle", bundle, "--keep", step.id]
+        words = ["run", "--bundle", bundle, step.id]
         try:
             pid = await self._around.runtime.spawn(
                 words, fds={1: pipes[0][1], 2: pipes[1][1]}, log=log, prepare=prepare
@@ -157,7 +157,7 @@ class Steps:
             kill_and_reap(pid)
             raise
         if code != 0 and (message := self._around.runtime.last_error(log)):
-            raise start_failure(message, step.argv, self._around.runtime.name)[0] from RuntimeFailure(message)
+            raise start_failure(message, step.argv, self._around.runtime.label)[0] from RuntimeFailure(message)
         return code
 
 

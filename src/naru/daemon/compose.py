@@ -220,7 +220,7 @@ def _app(engine: Engine, builder: Builder, config: Config) -> App:
     }
     groups = (
         ContainerRoutes(engine), StreamRoutes(engine), ArchiveRoutes(engine), ImageRoutes(engine), NetworkRoutes(engine),
-        BuildRoutes(builder), SystemRoutes(engine, builder.cache, settings),
+        BuildRoutes(builder, engine.images), SystemRoutes(engine, builder.cache, settings),
     )  # fmt: skip
     return App([route for group in groups for route in group.routes()], FIXED_HEADERS)
 

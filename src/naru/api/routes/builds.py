@@ -11,14 +11,16 @@ from naru.api.progress import stream_progress
 from naru.build.context import check_remote, receive
 from naru.build.solve import Builder, BuildRequest
 from naru.build.steps import Limits
-from naru.errors import InvalidArgument, Unsupported
+from naru.errors import InvalidArgument, NaruError, Unsupported
 from naru.events import Progress, Report
+from naru.images.service import Images
 from naru.oci.image import Platform
 
 
 class BuildRoutes:
-    def __init__(self, builder: Builder) -> None:
+    def __init__(self, builder: Builder, images: Images) -> None:
         self._builder = builder
+        self._images = images
 
     def routes(self) -> list[Route]:
         return [
@@ -50,7 +52,7 @@ class BuildRoutes:
                 order = BuildRequest(
                     context=context, dockerfile=query.text("dockerfile") or "Dockerfile", tags=tuple(query.all("t")),
                     build_args=arguments, labels={name: str(value) for name, value in labels.items()},
-                    target=query.text("target"), no_cache=query.flag("nocache"), pull=query.flag("pull"),
+                    target=query.text("target"), no_cache=query.flag("nocache") or not self._has_any(query.text("cachefrom")), pull=query.flag("pull"),
                     network_mode=query.text("networkmode") or "default", platform=query.text("platform"),
                     limits=_limits(request), credentials=by_registry(request.header("x-registry-config")),
                 )  # fmt: skip
@@ -59,6 +61,17 @@ class BuildRoutes:
                 report(Progress(stream=f"{result.image_id}\n"))
 
         await stream_progress(request, work)
+
+    def _has_any(self, cache_from: str) -> bool:
+        """True unless only images that are not here were named as the cache."""
+        names = _list(cache_from, "cache-from")
+        for name in names:
+            try:
+                self._images.resolve(name)
+            except NaruError:
+                continue
+            return True
+        return not names
 
     async def prune(self, request: Request) -> None:
         request.query.filters({"until", "id", "parent", "type", "description", "inuse", "shared", "private"})
@@ -82,6 +95,18 @@ def _map(text: str, what: str) -> dict[str, Any]:
     if not all(item is None or isinstance(item, str) for item in value.values()):
         raise InvalidArgument(f"error reading {what}: a value is not a string")
     return value
+
+
+def _list(text: str, what: str) -> list[str]:
+    if not text:
+        return []
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise InvalidArgument(f"error reading {what}: {error}") from error
+    if value is not None and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
+        raise InvalidArgument(f"error reading {what}: not a list of strings")
+    return value or []
 
 
 def _limits(request: Request) -> Limits:

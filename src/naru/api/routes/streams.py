@@ -149,18 +149,20 @@ class StreamRoutes:
             stdio.close()
             await request.done(200)
             return
-        duplex = await hijack(request, tty=item.request.tty)
+        duplex = await hijack(request, tty=body.tty)
         await self._serve_exec(request, item, body, duplex)
 
     async def _serve_exec(self, request: Request, item: Exec, body: ExecStart, duplex: Duplex) -> None:
         execs = self._engine.execs
-        tty, asked = item.request.tty, item.request
+        tty, asked = body.tty, item.request  # the frame is as this request says, the terminal as the exec was created
         try:
             stdio = await execs.start(item, size=body.console_size)
         except NaruError as error:
             await duplex.write(_message(str(error), tty))
             return
-        outputs = frozenset(number for number, on in ((1, asked.attach_stdout), (2, asked.attach_stderr)) if on or tty)
+        outputs = frozenset(
+            number for number, on in ((1, asked.attach_stdout), (2, asked.attach_stderr)) if on or asked.tty
+        )
         if item.failure:
             stdio.close()
             await duplex.write(_message(item.failure, tty))

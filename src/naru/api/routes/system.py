@@ -108,7 +108,7 @@ class SystemRoutes:
         mirrors = [mirror.rstrip("/") + "/" for mirror in mirrors]
         has = host.controllers.__contains__
         v2 = host.cgroup_version == 2
-        program = engine.around.runtime.name
+        label, program = engine.around.runtime.label, engine.around.runtime.name
         await request.answer(
             {
                 "ID": self._settings["id"], "Containers": len(records), "ContainersRunning": count[Status.RUNNING],
@@ -134,7 +134,7 @@ class SystemRoutes:
                 "NCPU": host.cpus, "MemTotal": host.memory_bytes, "GenericResources": None,
                 "DockerRootDir": engine.around.data_root, "HttpProxy": "", "HttpsProxy": "", "NoProxy": "", "Name": host.name,
                 "Labels": [], "ExperimentalBuild": False, "ServerVersion": self._settings["server_version"],
-                "Runtimes": {program: {"path": host.programs.get(program, program)}}, "DefaultRuntime": program,
+                "Runtimes": {name: {"path": host.programs.get(program, program)} for name in (label, program)}, "DefaultRuntime": label,
                 "Swarm": {
                     "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": "",
                     "RemoteManagers": None,
