@@ -13,8 +13,8 @@ from naru.build.copy import Copier, Options
 from naru.build.ignore import Ignore
 from naru.build.sources import find
 from naru.errors import InvalidArgument
+from naru.linux.erase import remove_tree
 from naru.linux.files import Root
-from naru.snapshots.erase import remove_tree
 
 pytestmark = pytest.mark.root
 

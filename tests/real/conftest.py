@@ -37,6 +37,8 @@ from naru.networks.service import Networks
 from naru.store.db import Database
 
 READY_S = 15.0
+SETTLE_S = 2.0
+PATIENCE_S = 60  # of a test that says nothing else: one that hangs fails, and is cleaned up after
 PROJECT = Path(__file__).parents[2]
 APPLETS = (
     "sh echo cat sleep ls id true false touch mkdir rm env hostname pwd ps stat grep cut head tail tr wc nc wget httpd "
@@ -185,7 +187,7 @@ class Daemon:
                 self._client.close()
             with _noting(complaints, "stop"):
                 self.stop()
-            complaints += [f"left over: {line}" for line in self.leftovers()]
+            complaints += [f"left over: {line}" for line in self.settled()]
         finally:
             self._take_down()
         text = self.log()
@@ -211,6 +213,20 @@ class Daemon:
                 found += [f"{folder}/{name}" for name in os.listdir(f"{self.exec_root}/{folder}") if name != ".cache"]
         with suppress(FileNotFoundError):
             found += [f"data containers/{name}" for name in os.listdir(f"{self.data_root}/containers")]
+        return found
+
+    def settled(self) -> list[str]:
+        """`leftovers` once the kernel has buried what has ended: it takes interfaces away some 20 ms after their namespace."""
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as told:
+            told.bind((0, 1))  # RTMGRP_LINK
+            told.settimeout(SETTLE_S)
+            found = self.leftovers()
+            while any(line.startswith("port ") for line in found):
+                try:
+                    told.recv(65536)
+                except TimeoutError:
+                    break
+                found = self.leftovers()
         return found
 
     def cgroups(self) -> list[str]:
@@ -304,6 +320,22 @@ class RegistryServer:
 # -- fixtures -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def patience(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that hangs is interrupted. `@pytest.mark.parametrize("patience", [s], indirect=True)` gives another limit."""
+
+    def give_up(number: int, frame: object) -> None:
+        raise AssertionError("the test does not end")
+
+    old = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(getattr(request, "param", PATIENCE_S))
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, old)
+
+
 @pytest.fixture(scope="session")
 def session_daemon() -> Iterator[Daemon]:
     daemon = Daemon("-D")
@@ -320,7 +352,7 @@ def daemon(session_daemon: Daemon) -> Iterator[Daemon]:
     """The session's daemon; containers, networks and volumes of a test go with it."""
     yield session_daemon
     session_daemon.clear()
-    assert session_daemon.leftovers() == []
+    assert session_daemon.settled() == []
 
 
 @pytest.fixture

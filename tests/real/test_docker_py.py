@@ -337,7 +337,6 @@ def test_exec_detached_runs_on(client: docker.DockerClient) -> None:
 
 def test_attach_before_start_misses_nothing(client: docker.DockerClient) -> None:
     container = client.containers.create("busybox", ["cat"], stdin_open=True)
-    client.api.close()
     stream = container.attach_socket(params={"stdin": 1, "stdout": 1, "stream": 1})
     sock = bare(stream)
     container.start()
@@ -351,7 +350,8 @@ def test_attach_before_start_misses_nothing(client: docker.DockerClient) -> None
 
 
 def test_attach_stream_and_logs(client: docker.DockerClient) -> None:
-    container = client.containers.run("busybox", ["sh", "-c", "echo early; cat; echo late"], stdin_open=True, detach=True)
+    container = client.containers.create("busybox", ["sh", "-c", "echo early; cat; echo late"], stdin_open=True)
+    container.start()
     for line in container.logs(stream=True, follow=True):
         assert line == b"early\n"
         break

@@ -114,12 +114,14 @@ class App:
         exchange.answer_headers = list(self._fixed)
         try:
             await self._dispatch(exchange)
-        except NaruError as error:
-            await self._fail(exchange, error)
-        except (ConnectionError, asyncio.CancelledError):
+        except asyncio.CancelledError:
             raise
-        except Exception as error:
-            log.exception("%s %s", exchange.method, exchange.target.decode("latin-1"))
+        except Exception as raised:
+            error = _single(raised)
+            if isinstance(error, ConnectionError):
+                raise error from raised  # nobody is there to be answered
+            if not isinstance(error, NaruError):
+                log.error("%s %s", exchange.method, exchange.target.decode("latin-1"), exc_info=raised)
             await self._fail(exchange, error)
 
     async def _dispatch(self, exchange: Exchange) -> None:
@@ -170,6 +172,13 @@ class App:
             await exchange.send(304)
         else:
             await exchange.send(status, [JSON], error_body(str(error)))
+
+
+def _single(error: BaseException) -> BaseException:
+    """The first failure of a task group, which is what the others were cancelled for."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _lenient(path: str) -> str:

@@ -22,9 +22,9 @@ from naru.build.parse import FILE_LIMIT_BYTES
 from naru.build.sources import Source, canonical, mapped
 from naru.errors import InvalidArgument, Unsupported
 from naru.images.feed import through_pipe
+from naru.linux.erase import remove_tree
 from naru.linux.files import Root
 from naru.snapshots.apply import extract_into
-from naru.snapshots.erase import remove_tree
 from naru.snapshots.threads import finish_in_thread
 from naru.snapshots.walk import walk
 

@@ -23,10 +23,10 @@ from naru.build.needs import StepMount
 from naru.build.sources import canonical, mapped
 from naru.build.workspace import Workspace
 from naru.errors import InvalidArgument, NotFound, Unsupported
+from naru.linux.erase import remove_tree
 from naru.linux.files import Root
 from naru.linux.mounts import Mount
 from naru.oci.digest import Digest
-from naru.snapshots.erase import remove_tree
 from naru.snapshots.threads import finish_in_thread
 
 _PRUNED = "pruned-"

@@ -28,12 +28,12 @@ from naru.errors import InvalidArgument
 from naru.events import Bus, Event, Progress, Report
 from naru.images.service import Images
 from naru.images.values import Image
+from naru.linux.erase import remove_tree
 from naru.oci import reference
 from naru.oci.digest import Digest
 from naru.oci.image import ImageConfig, Manifest, Platform
 from naru.oci.reference import Reference
 from naru.remote.auth import Credentials
-from naru.snapshots.erase import remove_tree
 from naru.snapshots.overlay import Snapshots
 from naru.snapshots.threads import finish_in_thread
 from naru.store.db import Database

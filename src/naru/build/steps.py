@@ -28,10 +28,10 @@ from naru.build.sources import mapped
 from naru.build.state import DEFAULT_PATH, State
 from naru.build.workspace import Made, Workspace
 from naru.errors import Internal
+from naru.linux.erase import remove_tree
 from naru.linux.files import Root
 from naru.linux.mounts import Mount
 from naru.oci.digest import Digest
-from naru.snapshots.erase import remove_tree
 from naru.snapshots.threads import finish_in_thread
 
 

@@ -25,9 +25,9 @@ from naru.build.needs import Fetch
 from naru.build.sources import Source, digests, find, mapped, shown
 from naru.containers import users
 from naru.errors import DataLoss, InvalidArgument, NaruError, NotFound, Unsupported
+from naru.linux.erase import remove_tree
 from naru.linux.files import Root
 from naru.snapshots.apply import extract_into
-from naru.snapshots.erase import remove_tree
 from naru.snapshots.inflate import inflated
 from naru.snapshots.tarformat import BLOCK, parse_header
 from naru.snapshots.threads import finish_in_thread

@@ -138,7 +138,7 @@ def _read_text(path: str) -> str:
 
 def remove(context: Context) -> None:
     """Forget the context and its keys."""
-    from naru.linux.files import remove_tree
+    from naru.linux.erase import remove_tree
 
     try:
         for folder in (context.tls_dir, context.meta_dir):

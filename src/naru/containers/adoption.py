@@ -18,7 +18,7 @@ from naru.containers.records import Container, Status, from_json
 from naru.containers.surroundings import Surroundings
 from naru.errors import NaruError
 from naru.linux.cgroup import Cgroup
-from naru.linux.files import remove_tree
+from naru.linux.erase import remove_tree
 
 log = logging.getLogger(__name__)
 

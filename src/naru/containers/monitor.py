@@ -29,7 +29,7 @@ from typing import Any
 
 from naru.errors import Internal
 from naru.linux import process
-from naru.linux.files import remove_tree
+from naru.linux.erase import remove_tree
 from naru.linux.host import UNIFIED, Host
 from naru.linux.mounts import run_in_private_namespace
 from naru.linux.syscalls import umount

@@ -18,7 +18,7 @@ from naru.errors import Conflict, InvalidArgument, NotFound
 from naru.events import Bus
 from naru.images.service import Images
 from naru.images.values import Use
-from naru.linux.files import remove_tree
+from naru.linux.erase import remove_tree
 from naru.linux.host import Host
 from naru.oci.image import load_json
 from naru.snapshots.overlay import Snapshots

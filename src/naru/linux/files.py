@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,18 +44,6 @@ def sync_dir(path: str) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def remove_tree(path: str) -> None:
-    """Delete path and all below, following no link; a path that does not exist is no error."""
-    if not shutil.rmtree.avoids_symlink_attacks:  # pragma: no cover - every Linux has *at() calls
-        raise OSError("rmtree without *at() calls")
-
-    def on_error(function: object, where: str, info: tuple[type, BaseException, object]) -> None:
-        if not isinstance(info[1], FileNotFoundError):
-            raise info[1]
-
-    shutil.rmtree(path, onerror=on_error)
 
 
 class Root:

@@ -15,7 +15,7 @@ import os
 import stat
 
 from naru.errors import InvalidArgument
-from naru.snapshots.erase import remove_tree
+from naru.linux.erase import remove_tree
 from naru.snapshots.tarformat import BLOCKDEV, CHAR, DIR, FIFO, FILE, HARDLINK, SYMLINK, Entry, safe_path
 
 TYPE_CHECKING = False

@@ -25,10 +25,10 @@ from dataclasses import dataclass
 
 from naru.errors import Conflict, DataLoss, NotFound
 from naru.linux import syscalls as sys
+from naru.linux.erase import remove_tree
 from naru.linux.files import sync_dir
 from naru.linux.mounts import Mount
 from naru.oci.digest import Digest
-from naru.snapshots.erase import remove_tree
 from naru.snapshots.inherit import inherit
 from naru.snapshots.walk import open_dir, walk
 from naru.store.db import Database

@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from naru.errors import Conflict, Internal, InvalidArgument, NotFound, Unsupported
 from naru.events import Bus, Event
-from naru.linux.files import remove_tree, sync_dir
+from naru.linux.erase import remove_tree
+from naru.linux.files import sync_dir
 from naru.linux.mounts import Mount
 from naru.store.db import Database
 from naru.volumes.records import ANONYMOUS, LOCAL, Volume, check_driver, check_name, check_options, decode, encode

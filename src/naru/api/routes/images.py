@@ -149,9 +149,11 @@ class ImageRoutes:
 
     async def load(self, request: Request) -> None:
         platform = _platform_json(request.query)
-        await stream_progress(
-            request, lambda report: self._images.load(request.exchange.body.pieces(), platform, report)
-        )
+
+        async def work(report: Report) -> None:
+            await self._images.load(request.exchange.body.pieces(), platform, report)
+
+        await stream_progress(request, work, at_once=True)
 
     # -- registries ---------------------------------------------------------------------------------------------------
 

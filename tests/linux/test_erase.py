@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from naru.snapshots.erase import remove_tree
+from naru.linux.erase import remove_tree
 
 
 @pytest.mark.parametrize("depth", [3, 300, pytest.param(1500, marks=pytest.mark.slow)])
