@@ -230,6 +230,7 @@ class Owner:
             status=Status.RUNNING, pid=pid, exit_code=0, error="", oom_killed=False, started_ns=around.now_ns(), finished_ns=0,
             restart_count=restarts, stopped_by_user=False, monitor_pid=process.pid, monitor_start=process.start,
         )  # fmt: skip
+        around.tell_volumes(record, "mount")
         self.announce("start")
         self.watch(process)
         around.after_start(self)
@@ -328,6 +329,7 @@ class Owner:
             stopped_by_user=self._user_stopped,
         )  # fmt: skip
         self.ended.set()
+        around.tell_volumes(self.record, "unmount")
         if end.oom_killed:
             self.announce("oom")
         self.announce("die", exitCode=str(end.code), execDuration=str(ran_ns // 1_000_000_000))

@@ -24,6 +24,7 @@ class Processes:
         owner = self._containers.find(name)
         if not owner.record.state.status.is_live:
             raise Conflict(f"container {owner.record.id} is not running")
+        owner.announce("top")
         pids = sorted(owner.cgroup().pids())
         if ps_args == "-ef":
             return _TITLES, [row for pid in pids if (row := _row(pid)) is not None]

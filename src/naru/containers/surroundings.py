@@ -15,7 +15,7 @@ from naru.containers.networking import Networking
 from naru.containers.records import Container, MountPoint
 from naru.containers.runtimespec import Spec, host_capabilities
 from naru.errors import Conflict, InvalidArgument, NotFound
-from naru.events import Bus
+from naru.events import Bus, Event
 from naru.images.service import Images
 from naru.images.values import Use
 from naru.linux.erase import remove_tree
@@ -96,6 +96,18 @@ class Surroundings:
                 os.makedirs(mount.source)
             out.append(mount)
         return tuple(out)
+
+    def tell_volumes(self, record: Container, action: str) -> None:
+        """`mount` and `unmount` events of the container's volumes."""
+        for mount in record.mounts:
+            if mount.kind == "volume":
+                attributes = {"driver": mount.driver, "container": record.id}
+                if action == "mount":
+                    attributes |= {
+                        "destination": mount.destination, "propagation": mount.propagation,
+                        "read/write": "true" if mount.writable else "false",
+                    }  # fmt: skip
+                self.bus.publish(Event("volume", action, mount.name, self.now_ns(), attributes))
 
     def forget(self, owner: Owner) -> None:
         """The container is no more: its name is free, nobody finds it."""

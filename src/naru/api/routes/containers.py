@@ -14,6 +14,7 @@ from naru.api.stats import empty_sample, sample
 from naru.containers.engine import Engine
 from naru.containers.records import Container, Status
 from naru.errors import InvalidArgument, NaruError, Unsupported
+from naru.events import Event
 from naru.oci.image import Platform
 from naru.wire.container import CreateRequest, UpdateRequest
 from naru.wire.decode import encode
@@ -221,6 +222,7 @@ class ContainerRoutes:
                 continue  # started or removed by somebody else meanwhile
             deleted.append(record.id)
             freed += size
+        self._engine.bus.publish(Event("container", "prune", "", time.time_ns(), {"reclaimed": str(freed)}))
         await request.answer({"ContainersDeleted": deleted or None, "SpaceReclaimed": freed})
 
 
