@@ -1,6 +1,7 @@
 # Sourced by ./check and ./demo: what this machine needs, installed once. Says clearly what is missing if it cannot go on.
 #   setup            Debian packages, then .venv with the locked Python packages and the `naru` command
 #   setup_docker     also a docker client in .venv/bin, without installing (and so starting) any engine
+#   forbidden        prints what this host forbids that containers need, and how to allow it; nothing if they can run
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 packages="ca-certificates crun conmon libnftables1 python3 python3-venv mmdebstrap busybox-static curl"
@@ -22,7 +23,6 @@ setup() {
   # shellcheck disable=SC2086
   apt_install $packages
   python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || missing "needs Python 3.11 or newer, this is $(python3 --version)"
-  grep -qw overlay /proc/filesystems || modprobe overlay 2>/dev/null || missing "this kernel has no overlayfs"
   local want
   want=$(cat "$here/requirements.lock" "$here/pyproject.toml" "$here/setup.sh" | sha256sum)
   if [ "$(cat "$here/.venv/.made-from" 2>/dev/null)" != "$want" ]; then
@@ -61,4 +61,47 @@ setup_docker() {
   [ -x "$temporary/files/usr/bin/docker" ] || missing "cannot get a docker client: apt-get download docker-cli"
   mv "$temporary/files/usr/bin/docker" "$here/.venv/bin/docker"
   rm -r "$temporary"
+}
+
+forbidden() { # the first obstacle, in one line
+  grep -qw overlay /proc/filesystems || modprobe overlay 2>/dev/null || { echo "this kernel has no overlayfs (modprobe overlay)"; return; }
+  "$here/.venv/bin/python" - <<'PY'
+import os, tempfile
+from naru.linux import netns
+from naru.linux.cgroup import Cgroup
+from naru.linux.host import CGROUP_ROOT, probe
+from naru.linux.mounts import Mount, in_private_namespace
+from naru.linux.nft import Nft
+
+def overlay() -> None:
+    with tempfile.TemporaryDirectory() as top:
+        for name in ("lower", "upper", "work", "merged"):
+            os.mkdir(f"{top}/{name}")
+        options = tuple(f"{name}dir={top}/{name}" for name in ("lower", "upper", "work"))
+        in_private_namespace(lambda: Mount("overlay", "overlay", options).apply(f"{top}/merged"))
+
+def cgroup() -> None:
+    group = Cgroup(probe(), f"/naru-probe-{os.getpid()}")
+    top = CGROUP_ROOT if probe().cgroup_version == 2 else f"{CGROUP_ROOT}/pids"
+    os.mkdir(top + group.path)
+    group.remove()
+
+def firewall() -> None:
+    name = f"naru-probe-{os.getpid()}"
+    with Nft() as nft:
+        nft.run(f"add table inet {name}\ndelete table inet {name}\n")
+
+TRIALS = [
+    ("mount an overlay (CAP_SYS_ADMIN; on a file system that overlayfs can stand on, which is not another overlay)", overlay),
+    ("make a network namespace (CAP_SYS_ADMIN)", lambda: os.close(netns.create())),
+    ("make a cgroup (/sys/fs/cgroup mounted read-write)", cgroup),
+    ("make an nftables table (CAP_NET_ADMIN, a kernel with nf_tables)", firewall),
+]
+for what, trial in TRIALS:
+    try:
+        trial()
+    except OSError as error:
+        print(f"this host does not let us {what}: {error}. Inside a container: docker run --privileged -v /tmp/naru:/tmp")
+        break
+PY
 }

@@ -49,7 +49,7 @@ def test_what_a_first_and_a_second_pull_say_and_leave(landing: Any, layers: list
     assert lines[-2:] == [f"Digest: {target.digest}", "Status: Downloaded newer image for alpine:3.20"]
     pull(landing)
     lines = landing.lines()
-    assert [line for line in lines if "Already" in line] == [f"{id}: Already exists" for id in ids]
+    assert not [line for line in lines if any(id in line for id in ids)]  # nothing moved: no line about a layer
     assert lines[-1] == "Status: Image is up to date for alpine:3.20"
     assert set(landing.registry.fetched.values()) == {1}
     assert landing.actions() == ["pull", "pull"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from naru.containers.commits import Commits
@@ -17,6 +18,7 @@ from naru.containers.surroundings import Surroundings
 from naru.errors import NaruError
 from naru.events import Bus
 from naru.images.service import Images
+from naru.images.unpack import chains_of
 from naru.images.values import Image
 from naru.linux.host import Host
 from naru.networks.service import Networks
@@ -72,9 +74,22 @@ class Engine:
             same = False
         return record.config.image if same or not record.image_id else record.image_id
 
-    def total_image_bytes(self) -> int:
-        """What all images take on disk, shared layers counted once."""
-        return sum(sum(self.images.size_bytes(image)) for image in self.images.list())
+    def image_bytes(self) -> tuple[int, dict[str, int]]:
+        """(what all images take on disk, shared layers counted once; by image id, the bytes that another image has too)."""
+        images, snapshots = self.images.list(), self.around.snapshots
+        pieces: dict[str, dict[tuple[str, str], int]] = {}
+        for image in images:
+            held = {("blob", str(layer.digest)): layer.size for layer in image.manifest.layers}
+            for chain in chains_of(image.manifest, image.config):
+                if snapshots.has(chain):
+                    held["layer", str(chain)] = snapshots.usage_bytes(chain)
+            pieces[str(image.id)] = held
+        users = Counter(piece for held in pieces.values() for piece in held)
+        sizes = {piece: size for held in pieces.values() for piece, size in held.items()}
+        total = sum(sum(self.images.size_bytes(image)) for image in images)
+        twice = sum((count - 1) * sizes[piece] for piece, count in users.items())
+        shared = {id: sum(size for piece, size in held.items() if users[piece] > 1) for id, held in pieces.items()}
+        return total - twice, shared
 
     def users_of(self, image: Image) -> list[str]:
         return [owner.record.id for owner in self.around.owners.values() if owner.record.image_id == str(image.id)]

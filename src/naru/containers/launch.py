@@ -125,7 +125,7 @@ def _copy_file(source: int, target: int, name: str, info: os.stat_result) -> Non
         reader = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
         writer = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=target)
         try:
-            while os.copy_file_range(reader, writer, 1 << 24):
+            while os.sendfile(writer, reader, None, 1 << 24):  # copy_file_range does not go from one file system to another
                 pass
             _copy_attributes(reader, writer)
         finally:

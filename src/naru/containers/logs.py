@@ -72,6 +72,7 @@ def _tail_offset(fd: int, lines: int, wanted: Callable[[bytes], bool]) -> int:
     if lines <= 0:
         return end
     rest = b""
+    seen: set[bytes] = set()  # streams of which a later entry has been seen
     while end > 0:
         start = max(0, end - _BLOCK)
         block = os.pread(fd, end - start, start) + rest
@@ -80,11 +81,14 @@ def _tail_offset(fd: int, lines: int, wanted: Callable[[bytes], bool]) -> int:
         while position > cut:
             begin = block.rfind(b"\n", cut, position - 1) + 1 or cut
             line = block[begin:position]
-            # a full line ends an older one: what comes before it is enough once the count is reached
-            if line[_TAG : _TAG + 1] == b"F" and wanted(line):
+            # A full line ends there, and so does the last one of a stream without its newline: what comes before it is
+            # older, and enough once the count is reached.
+            stream = line[_STREAM : _STREAM + 1]
+            if (line[_TAG : _TAG + 1] == b"F" or stream not in seen) and wanted(line):
                 if lines == 0:
                     return start + position
                 lines -= 1
+            seen.add(stream)
             position = begin
         rest, end = block[:cut], start
     return 0

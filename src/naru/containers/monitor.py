@@ -121,8 +121,8 @@ class Runtime:
         tty: bool,
         stdin: bool,
         leave_stdin_open: bool = False,
-    ) -> tuple[Process, int, process.Child]:
-        """Bring a container to the point where only `start` is missing: (monitor, pid of its first process, child).
+    ) -> tuple[Process, int]:
+        """Bring a container to the point where only `start` is missing: (monitor, pid of its first process).
 
         `prepare` runs in the private mount namespace, mounts what the bundle needs and returns config.json.
         Raises RuntimeFailure, and whatever prepare raises; then nothing is left running.
@@ -148,7 +148,6 @@ class Runtime:
             pid = await run_in_private_namespace(launch)
         finally:
             os.close(sync_write)
-        child = process.Child(pid)
         try:
             answer = await _read_line(sync_read)
         finally:
@@ -156,9 +155,9 @@ class Runtime:
         container_pid = int(answer.get("data", -1))
         monitor = Process.of(pid)
         if container_pid <= 0 or monitor is None:
-            await child.wait_exit()
+            await process.Child(pid).wait_exit()
             raise RuntimeFailure(str(answer.get("message") or "the runtime failed without a word").strip())
-        return monitor, container_pid, child
+        return monitor, container_pid
 
     def _conmon_argv(self, id: str, bundle: str, log_path: str | None) -> list[str]:
         argv = [

@@ -202,6 +202,7 @@ class Owner:
                 bundle = runtime.make_bundle(record.id)
                 undo.callback(self._remove_run)
                 network = await around.networking.join(record, undo)
+                undo.callback(network.close)
                 launch = Launch(
                     rootfs=f"{bundle}/rootfs", user=User(), machine=around.host.machine, cgroup_path=self._cgroup_path(),
                     cgroup_version=around.host.cgroup_version, network=network.path, files=network.files,
@@ -210,7 +211,7 @@ class Owner:
                 )  # fmt: skip
                 mounts = around.snapshots.mounts(record.id)
                 shown = replace(record, mounts=around.actual_mounts(record))
-                process, pid, _child = await runtime.create(
+                process, pid = await runtime.create(
                     record.id, lambda: prepare(shown, launch, mounts), log_path=around.log_path(record),
                     tty=record.config.tty, stdin=record.config.open_stdin, leave_stdin_open=not record.config.stdin_once,
                 )  # fmt: skip

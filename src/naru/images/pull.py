@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from naru.content.blobs import ContentStore
@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 
 DOWNLOADS = 3  # at the same time, of all pulls together; Docker's default
 _STEP_BYTES = 1 << 19  # progress is worth a line each half megabyte
+
+
+def _silent(progress: Progress) -> None:
+    """Nobody is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,8 @@ class Puller:
         await self._config(pull, manifest)
         config = self._catalog.documents.config(manifest)
         chains = chains_of(manifest, config)
+        if all(self._store.has(layer.digest) for layer in manifest.layers):
+            pull = replace(pull, report=_silent)  # nothing is going to move: Docker says no more than that
         for layer in manifest.layers:
             pull.report(Progress("Pulling fs layer", short_id(layer.digest)))
         here = [asyncio.Event() for _ in manifest.layers]

@@ -83,7 +83,6 @@ class Pusher:
         await self._push_manifest(ref, target, credentials)
         name = ref.tag or str(target.digest)
         report(Progress(f"{name}: digest: {target.digest} size: {target.size}"))
-        report(Progress(aux={"Tag": name, "Digest": str(target.digest), "Size": target.size}))
 
     async def _push_manifest(self, ref: Reference, descriptor: Descriptor, credentials: Credentials | None) -> None:
         raw = self._store.read(descriptor.digest, MANIFEST_LIMIT_BYTES)

@@ -203,9 +203,9 @@ class SystemRoutes:
         engine = self._engine
         images = engine.images.list()
         rows = await asyncio.to_thread(lambda: [entry_json(engine, image, request.version) for image in images])
+        total, shared = await asyncio.to_thread(engine.image_bytes)
         for row in rows:
-            row["SharedSize"] = 0
-        total = await asyncio.to_thread(engine.total_image_bytes)
+            row["SharedSize"] = shared.get(row["Id"], 0)
         active = sum(1 for row in rows if row["Containers"])
         usage = {"ActiveCount": active, "Items": rows, "TotalCount": len(rows), "TotalSize": total}
         return {"ImageUsage": usage}, {"Images": rows, "LayersSize": total}
