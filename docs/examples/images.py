@@ -41,9 +41,9 @@ async def main(folder: Path, tar: Path, registry: str) -> None:
         await images.push(name, None, None, lambda progress: None)
         print(f"pushed    {name}")
         for removed in await images.remove(str(name)):
-            print(f"removed   {removed}")
+            print(f"removed   {removed.text}")
         image = await images.pull(name, None, None, lambda progress: None)
-        print(f"pulled    {image.id}, {sum(images.size_bytes(image)) / 1e6:.0f} MB")
+        print(f"pulled    {image.id}: {sum(images.size_bytes(image)) / 1e6:.0f} MB")
     finally:
         await client.close()
         db.close()

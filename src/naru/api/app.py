@@ -105,9 +105,12 @@ def _compile(pattern: str) -> re.Pattern[str]:
 class App:
     def __init__(self, routes: list[Route], fixed_headers: list[tuple[str, str]]) -> None:
         self._fixed = fixed_headers
-        self._routes: dict[str, list[tuple[re.Pattern[str], Handle]]] = {}
+        self._routes: dict[
+            tuple[str, str], list[tuple[re.Pattern[str], Handle]]
+        ] = {}  # by method and first path segment
         for route in routes:
-            self._routes.setdefault(route.method, []).append((_compile(route.pattern), route.handle))
+            key = (route.method, _first_segment(route.pattern))
+            self._routes.setdefault(key, []).append((_compile(route.pattern), route.handle))
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answer one request; errors become answers here and nowhere else."""
@@ -151,8 +154,9 @@ class App:
                     f"client version {text} is too old. Minimum supported API version is {_dotted(MIN_VERSION)}, "
                     "please upgrade your client to a newer version"
                 )
-        for pattern, handle in self._routes.get(exchange.method, ()):
-            match = pattern.fullmatch(path) or pattern.fullmatch(_lenient(path))
+        path = _lenient(path)
+        for pattern, handle in self._routes.get((exchange.method, _first_segment(path)), ()):
+            match = pattern.fullmatch(path)
             if match is not None:
                 values = {name: unquote(value) for name, value in match.groupdict().items()}
                 await handle(Request(exchange, values, Query(query), version))
@@ -181,8 +185,13 @@ def _single(error: BaseException) -> BaseException:
     return error
 
 
+def _first_segment(path: str) -> str:
+    return path[1:].partition("/")[0]
+
+
 def _lenient(path: str) -> str:
-    return unquote(path) if re.search(r"%(?!2[fF])", path) else path
+    """Escaped characters in their plain form, but for the slash, which stays within its segment."""
+    return re.sub(r"%(?!2[fF])[0-9a-fA-F]{2}", lambda match: unquote(match[0]), path) if "%" in path else path
 
 
 def _cleaned(path: str) -> str:

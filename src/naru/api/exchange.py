@@ -8,8 +8,10 @@ by piece) or `hijack` (the connection becomes a plain duplex stream). Bytes reac
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Protocol
 
@@ -95,6 +97,11 @@ class Body:
         return bytes(out)
 
 
+@lru_cache(maxsize=2)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
+
+
 class Exchange:
     """One request and its answer."""
 
@@ -128,7 +135,7 @@ class Exchange:
     async def send(self, status: int, headers: Headers = (), body: bytes = b"") -> None:
         """The whole answer at once."""
         self.begun = True
-        extra = [*self.answer_headers, *headers, ("Date", formatdate(usegmt=True))]
+        extra = [*self.answer_headers, *headers, ("Date", _date(int(time.time())))]
         if status not in (204, 304) and status >= 200:
             extra.append(("Content-Length", str(len(body))))
         extra += self._connection_header()
@@ -139,7 +146,7 @@ class Exchange:
         """Send the headers now; the body follows by `write` and ends with `end` (or the handler's end)."""
         self.begun = True
         self.connection.cancel_on_close = True
-        extra = [*self.answer_headers, *headers, ("Date", formatdate(usegmt=True))]
+        extra = [*self.answer_headers, *headers, ("Date", _date(int(time.time())))]
         if self.version == "1.0":
             self.connection.keep_alive = False
         else:

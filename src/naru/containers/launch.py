@@ -20,7 +20,7 @@ from naru.containers.users import FILE_LIMIT_BYTES, User, resolve
 from naru.errors import Internal, InvalidArgument
 from naru.linux.files import Root
 from naru.linux.mounts import Mount, apply_all
-from naru.oci.image import dump_json
+from naru.wire.decode import encode
 
 
 def prepare(container: Container, launch: Launch, mounts: Sequence[Mount]) -> bytes:
@@ -35,7 +35,7 @@ def prepare(container: Container, launch: Launch, mounts: Sequence[Mount]) -> by
         except InvalidArgument as error:
             raise Internal(str(error)) from error
         make_working_dir(root, container.config.working_dir, user)
-    return dump_json(build(container, replace(launch, user=user)))
+    return encode(build(container, replace(launch, user=user)))
 
 
 def find_user(root: Root, spec: str, groups: Sequence[str]) -> User:
@@ -125,7 +125,9 @@ def _copy_file(source: int, target: int, name: str, info: os.stat_result) -> Non
         reader = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
         writer = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=target)
         try:
-            while os.sendfile(writer, reader, None, 1 << 24):  # copy_file_range does not go from one file system to another
+            while os.sendfile(
+                writer, reader, None, 1 << 24
+            ):  # copy_file_range does not go from one file system to another
                 pass
             _copy_attributes(reader, writer)
         finally:

@@ -14,7 +14,7 @@ from typing import Any
 
 from naru.oci.digest import Digest
 from naru.wire.container import Config, EndpointSettings, HostConfig
-from naru.wire.decode import builtins, from_builtins
+from naru.wire.decode import encode, from_builtins
 
 
 class Status(Enum):
@@ -94,16 +94,14 @@ def to_json(container: Container) -> str:
     state = {f.name: getattr(container.state, f.name) for f in fields(State)}
     state["status"] = container.state.status.value
     mounts = [{f.name: getattr(mount, f.name) for f in fields(MountPoint)} for mount in container.mounts]
-    return json.dumps(
+    return encode(
         {
             "id": container.id, "name": container.name, "created_ns": container.created_ns,
             "image_id": container.image_id, "image_manifest": container.image_manifest, "chain_id": container.chain_id,
-            "config": builtins(container.config), "host": builtins(container.host),
-            "networks": {name: builtins(settings) for name, settings in container.networks.items()},
+            "config": container.config, "host": container.host, "networks": dict(container.networks),
             "mounts": mounts, "state": state,
-        },
-        separators=(",", ":"),
-    )  # fmt: skip
+        }
+    ).decode()  # fmt: skip
 
 
 def from_json(text: str) -> Container:
