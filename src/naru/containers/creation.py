@@ -57,6 +57,10 @@ class Creation:
         config = self._names(config, host, id)
         mounts = (*wanted(config, host), *self._volumes_from(host))
         networks = self._networks(config, host, request)
+        for network, settings in networks.items():
+            self._check_network(network, settings)
+        if host.network_mode == "host" and any(host.port_bindings or {}):
+            warnings = (*warnings, "Published ports are discarded when using host network mode")
         record = Container(
             id=id,
             name=name,
@@ -72,6 +76,17 @@ class Creation:
         if not any(record.argv):
             raise InvalidArgument("no command specified")
         return Plan(record, mounts, warnings)
+
+    def _check_network(self, network: str, settings: EndpointSettings) -> None:
+        """A network that does not exist yet is found missing at start, as Docker has it."""
+        try:
+            self._around.networking.check(network, settings)
+        except NotFound:
+            return
+        except InvalidArgument as error:
+            if str(error).startswith("invalid JSON"):
+                raise
+            raise InvalidArgument(f"invalid config for network {network}: {error}") from error
 
     def _resolve_others(self, host: HostConfig) -> HostConfig:
         """Modes and links that name other containers, by their full ids."""

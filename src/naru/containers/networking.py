@@ -7,6 +7,7 @@ container's processes keep it alive, and the kernel takes it away, interfaces an
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from naru.networks.records import Endpoint, EndpointRequest, Member, PortRequest
 from naru.networks.service import Networks
 from naru.wire.container import EndpointSettings, PortBinding
 
+_MAC = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")
 _RESOLVED = "/run/systemd/resolve/resolv.conf"
 Lookup = Callable[[str], Container | None]  # by full id
 
@@ -121,6 +123,8 @@ class Networking:
 
     def check(self, network: str, settings: EndpointSettings) -> None:
         """Raises NotFound, or InvalidArgument for settings that this network cannot honour."""
+        if settings.mac_address and not _MAC.fullmatch(settings.mac_address):
+            raise InvalidArgument(f"invalid JSON: address {settings.mac_address}: invalid MAC address")
         self._networks.check(endpoint_request(network, settings))
 
     async def connect(self, record: Container, network: str, settings: EndpointSettings) -> None:
