@@ -255,7 +255,7 @@ def human_duration(seconds: int) -> str:
         return "About a minute"
     if minutes < 60:
         return f"{minutes} minutes"
-    hours = round(seconds / 3600)
+    hours = (seconds + 1800) // 3600
     if hours == 1:
         return "About an hour"
     for limit, size, unit in (

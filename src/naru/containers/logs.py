@@ -84,11 +84,12 @@ def _tail_offset(fd: int, lines: int, wanted: Callable[[bytes], bool]) -> int:
             # A full line ends there, and so does the last one of a stream without its newline: what comes before it is
             # older, and enough once the count is reached.
             stream = line[_STREAM : _STREAM + 1]
-            if (line[_TAG : _TAG + 1] == b"F" or stream not in seen) and wanted(line):
-                if lines == 0:
-                    return start + position
-                lines -= 1
-            seen.add(stream)
+            if line.endswith(b"\n"):  # else it is still being written
+                if (line[_TAG : _TAG + 1] == b"F" or stream not in seen) and wanted(line):
+                    if lines == 0:
+                        return start + position
+                    lines -= 1
+                seen.add(stream)
             position = begin
         rest, end = block[:cut], start
     return 0
@@ -110,11 +111,11 @@ async def read(path: str, window: Window, *, ended: asyncio.Event | None = None)
                 yield batch
             return
         with Watch(path) as watch:
-            while not parser.past_until:
+            while True:
                 last = ended.is_set()
                 async for batch in _drain(fd, parser):
                     yield batch
-                if last:
+                if last or parser.past_until:
                     return
                 await _wait_either(watch, ended)
     finally:

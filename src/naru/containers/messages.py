@@ -22,7 +22,7 @@ _NO_FILE = re.compile(
     r"(?:open executable|exec|stat|cannot find|open).*no such file or directory|`[^`]+`: no such file", re.I
 )
 _DENIED = re.compile(r"permission denied|exists but it is not executable", re.I)
-_DIRECTORY = re.compile(r"is a directory|is not a regular file", re.I)
+_DIRECTORY = re.compile(r"is a directory|is not a regular file|open executable: operation not permitted", re.I)
 _CWD = re.compile(r"chdir|cwd", re.I)
 
 
