@@ -71,8 +71,9 @@ PLAIN
 # --- the machine ---------------------------------------------------------------------------------------------------
 
 boot() { # boot WORD…: options of the disk; qemu's pid is in $machine
-  local accel=tcg program=/sbin/init
-  [ ! -w /dev/kvm ] || accel=kvm
+  local accel=${GUEST_ACCEL:-} model=max program=/sbin/init
+  [ -n "$accel" ] || accel=$([ -w /dev/kvm ] && echo kvm || echo tcg)
+  [ "$accel" = tcg ] || model=Nehalem
   [ "$init" = systemd ] || program=/sbin/plain-init
   port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
   # shellcheck disable=SC2016
@@ -85,7 +86,7 @@ boot() { # boot WORD…: options of the disk; qemu's pid is in $machine
     mount --bind "$store" "$root/store"
     cp -L /etc/resolv.conf "$root/etc/resolv.conf"
     exec setpriv --pdeathsig KILL chroot "$root" qemu-system-x86_64 "$@"' qemu "$store/qemu" "$store" \
-    -accel "$accel" -cpu max,-arch-capabilities -smp "${GUEST_CPUS:-1}" -m "${GUEST_MEMORY:-2G}" -nodefaults -no-reboot -display none \
+    -accel "$accel" -cpu "$model" -smp "${GUEST_CPUS:-1}" -m "${GUEST_MEMORY:-2G}" -nodefaults -no-reboot -display none \
     -serial "file:/store/$suite.console" -kernel "/store/$suite.kernel" -initrd "/store/$suite.initrd" \
     -append "root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet init=$program" \
     -drive "file=/store/$suite.img,if=virtio,format=raw,$1" -device virtio-rng-pci \

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Naru beside Docker, as docs/performance.md has it: bench/run.sh [ROUNDS]
-# Starts a naru daemon and Debian's dockerd (docker.io, containerd and runc, unpacked aside, not installed) on private directories and sockets,
-# and measures them in one interleaved run. PEER=NAME=unix:///SOCKET adds an
-# engine that runs already; it is only talked to. RELEASE=/trixie says where apt has the newer docker.io on an older Debian.
+# Naru beside Docker, as docs/performance.md has it: bench/run.sh [ROUNDS [CASE…]]
+# Starts a naru daemon and Debian's dockerd (docker.io, containerd and runc, unpacked aside, not installed) on private directories,
+# sockets and bridges, and measures them in one interleaved run.
+#   RELEASE=/trixie          where apt has the newer docker.io, on an older Debian
+#   PEER=NAME=unix:///SOCKET one more engine, which runs already; it is only talked to
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . ./setup.sh

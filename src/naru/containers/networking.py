@@ -225,6 +225,7 @@ def endpoint_request(network: str, settings: EndpointSettings) -> EndpointReques
     return EndpointRequest(
         network,
         tuple(settings.aliases or ()),
+        tuple(settings.links or ()),
         ipam.ipv4_address if ipam else "",
         settings.mac_address,
         settings.gw_priority,

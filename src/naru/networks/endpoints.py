@@ -202,7 +202,13 @@ class Endpoints:
             if any(other.id == network.id for _, other in pairs):
                 raise InvalidArgument(f"network {network.name} is asked for twice")
             end = Endpoint(
-                network.id, network.name, member.id, member.name, secrets.token_hex(32), aliases=request.aliases
+                network.id,
+                network.name,
+                member.id,
+                member.name,
+                secrets.token_hex(32),
+                aliases=request.aliases,
+                links=request.links,
             )
             if network.driver == BRIDGE:
                 used = self._catalog.used(network.id)
@@ -341,7 +347,8 @@ class Endpoints:
             owners = [end for network in networks for end in self._catalog.endpoints_on(network) if end.ip == ip]
             names = [dnsmessage.pointer(f"{end.container_name}.{end.network_name}") for end in owners]
             return names if query.kind == dnsmessage.PTR and names else None
-        found = [end.ip for network in networks for end in self._catalog.called(network, query.name)]
+        wanted = {query.name, *_linked(self._named(container_id), query.name)}
+        found = [end.ip for network in networks for name in wanted for end in self._catalog.called(network, name)]
         if not found:
             return None
         random.shuffle(found)  # several containers with one alias share the load
@@ -358,6 +365,12 @@ class Endpoints:
                 return etcfiles.parse(file.read()).nameservers
         except FileNotFoundError:
             return ()
+
+
+def _linked(endpoints: Sequence[Endpoint], name: str) -> set[str]:
+    """The names of those that a container's links call `name`."""
+    pairs = [link.lower().partition(":") for end in endpoints for link in end.links]
+    return {target for target, _, alias in pairs if (alias or target) == name}
 
 
 def _dns_names(member: Member, aliases: Sequence[str]) -> tuple[str, ...]:

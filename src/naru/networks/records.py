@@ -113,6 +113,7 @@ class EndpointRequest:
 
     network: str
     aliases: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()  # `container:name`: what this container alone calls another one on the network
     ip: str = ""
     mac: str = ""
     gateway_priority: int = 0
@@ -133,6 +134,7 @@ class Endpoint:
     prefix: int = 0
     gateway: str = ""  # empty on internal networks
     aliases: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
     dns_names: tuple[str, ...] = ()  # name, aliases, short id, host name: what the others can call it
     gateway_priority: int = 0
     primary: bool = False  # the container's default route leads through its gateway, and its ports are published here
@@ -157,6 +159,6 @@ def decode_network(text: str) -> Network:
 
 def decode_endpoint(text: str) -> Endpoint:
     found: dict[str, Any] = json.loads(text)
-    ports = tuple(PortBinding(**port) for port in found.pop("ports"))
-    aliases, names = tuple(found.pop("aliases")), tuple(found.pop("dns_names"))
-    return Endpoint(ports=ports, aliases=aliases, dns_names=names, **found)
+    found["ports"] = tuple(PortBinding(**port) for port in found["ports"])
+    found.update({key: tuple(found.get(key, ())) for key in ("aliases", "links", "dns_names")})
+    return Endpoint(**found)
