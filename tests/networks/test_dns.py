@@ -108,6 +108,22 @@ def test_names_on_shared_networks(play: Any) -> None:
     play(story)
 
 
+def test_a_link_is_a_name_for_one_container_alone(play: Any) -> None:
+    async def story(world: Any) -> None:
+        server = await upstream()
+        await world.networks.create("app")
+        web = await world.run("web", "app")
+        linked = await world.run("linked", "app", links=("web:Backend",))
+        plain = await world.run("plain", "app")
+        assert await resolve(linked, "backend") == (dns.OK, [web.ip])
+        assert await resolve(linked, "web") == (dns.OK, [web.ip])
+        assert (await resolve(plain, "backend"))[1] != [web.ip]
+        server.transport.close()
+        server.tcp.close()  # type: ignore[attr-defined]
+
+    play(story)
+
+
 def test_everything_else_is_asked_of_the_host_s_servers_as_they_are_now(play: Any) -> None:
     async def story(world: Any) -> None:
         await world.networks.create("app")
