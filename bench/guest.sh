@@ -72,8 +72,8 @@ PLAIN
 
 boot() { # boot WORD…: options of the disk; qemu's pid is in $machine
   local accel=${GUEST_ACCEL:-} model=max program=/sbin/init
-  [ -n "$accel" ] || accel=$([ -w /dev/kvm ] && echo kvm || echo tcg)
-  [ "$accel" = tcg ] || model=Nehalem
+  [ -n "$accel" ] || accel=$([ -w /dev/kvm ] && grep -qwE 'vmx|svm' /proc/cpuinfo && echo kvm || echo tcg)
+  [ "$accel" = tcg ] || model=host
   [ "$init" = systemd ] || program=/sbin/plain-init
   port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
   # shellcheck disable=SC2016

@@ -57,7 +57,7 @@ def free_subnet() -> str:
     return f"10.{secrets.choice(free)}.0.1/16"
 
 
-def processes(word: str) -> dict[int, str]:
+def processes_with(word: str) -> dict[int, str]:
     """pid → command line of every process that has this word in its own; never ourselves."""
     found = {}
     for entry in os.listdir("/proc"):
@@ -197,9 +197,13 @@ class Daemon:
             shutil.rmtree(self.path)
         assert not complaints, "\n".join([*complaints, text[-6000:]])
 
+    def processes(self) -> dict[int, str]:
+        """pid → command line of the daemon's and its monitors'."""
+        return processes_with(self.path)
+
     def leftovers(self) -> list[str]:
         """What a daemon without containers should not have on the host: processes, mounts, ports of its bridge, cgroups."""
-        found = [f"process {pid}: {line}" for pid, line in processes(self.path).items()]
+        found = [f"process {pid}: {line}" for pid, line in self.processes().items()]
         if self._process is not None:
             found = [line for line in found if f"process {self._process.pid}:" not in line]
         with open("/proc/self/mounts") as file:
@@ -243,7 +247,7 @@ class Daemon:
         host = probe()
         group = Cgroup(host, f"/{self.cgroup}")
         group.kill()
-        for pid in processes(self.path):
+        for pid in self.processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         deadline = time.monotonic() + 5

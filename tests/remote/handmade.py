@@ -37,6 +37,7 @@ class RawServer:
     answer: Callable[[Seen], Answer]
     base: Callable[[Seen], Answer] | None = None
     seen: list[Seen] = field(default_factory=list)
+    _handlers: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def __aenter__(self) -> RawServer:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -45,6 +46,9 @@ class RawServer:
 
     async def __aexit__(self, *exc: object) -> None:
         self._server.close()
+        for task in self._handlers:  # some answers never end by themselves
+            task.cancel()
+        await asyncio.gather(*self._handlers, return_exceptions=True)
         await self._server.wait_closed()
 
     @property
@@ -52,6 +56,9 @@ class RawServer:
         return f"http://{self.host}"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._handlers.add(task)
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             first, *lines = head.strip().split("\r\n")
@@ -77,6 +84,7 @@ class RawServer:
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
+            self._handlers.discard(task)
             writer.close()
 
 

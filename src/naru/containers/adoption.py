@@ -83,17 +83,20 @@ class Adoption:
 
     async def _end_stray(self, id: str, process: Process) -> None:
         """A monitor without a running record: its container was never acknowledged, or is not ours any more."""
-        group = Cgroup(self._around.host, f"/{self._around.cgroup_parent}/{id}")
-        group.kill()
+        self._group(id).kill()
         if not await monitor.wait_end_within(process, 5.0):
             monitor.kill_process(process)
         log.info("container %s: a start that was cut short has been taken back", id[:12])
 
     def _clear(self, id: str) -> None:
-        group = Cgroup(self._around.host, f"/{self._around.cgroup_parent}/{id}")
+        group = self._group(id)
         group.kill()
-        self._around.runtime.remove_run(id)
         group.remove()
+        self._around.runtime.remove_run(id)
+
+    def _group(self, id: str) -> Cgroup:
+        owner = self._around.owners.get(id)  # a container may have a cgroup parent of its own
+        return owner.cgroup() if owner is not None else Cgroup(self._around.host, f"/{self._around.cgroup_parent}/{id}")
 
     def _clear_directories(self) -> None:
         root = os.path.join(self._around.data_root, "containers")

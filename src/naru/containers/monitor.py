@@ -241,11 +241,11 @@ class Runtime:
         return None
 
     def remove_run(self, id: str) -> None:
-        """Forget a run that has ended: bundle, runtime state, exit file. Idempotent."""
-        remove_tree(self.bundle(id))
+        """Forget a run that has ended: runtime state, exit file, and last the bundle, by which `runs` knows it. Idempotent."""
         remove_tree(f"{self.root}/runtime/{id}")
         with suppress(FileNotFoundError):
             os.unlink(f"{self.root}/exits/{id}")
+        remove_tree(self.bundle(id))
 
     def runs(self) -> list[str]:
         """Ids of all runs with a bundle, ended ones included."""

@@ -372,8 +372,8 @@ class Owner:
         await self._settle(auto_remove=False)
 
     def _remove_run(self) -> None:
-        self._around.runtime.remove_run(self.record.id)
         self.cgroup().remove()
+        self._around.runtime.remove_run(self.record.id)  # last: what is killed in between is found by it and cleared
 
     async def _delete(self, volumes: bool) -> None:
         self._publish(status=Status.REMOVING)

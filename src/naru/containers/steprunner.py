@@ -112,8 +112,8 @@ class Steps:
 
     def _forget(self, id: str, group: Cgroup) -> None:
         group.kill()
-        self._around.runtime.remove_run(id)
         group.remove()
+        self._around.runtime.remove_run(id)
 
     async def _execute(
         self,
