@@ -4,7 +4,7 @@
 #   GUEST_SUITE   trixie (kernel 6.12, systemd 257; the default) or bookworm (6.1, 252)
 #   GUEST_INIT    systemd (the default) or plain: a small shell script as PID 1, which mounts cgroup2 and starts sshd
 #   GUEST_CPUS GUEST_MEMORY GUEST_STORE   1, 2G, /tmp/naru-guest: where kernel, system and the machine's qemu are kept
-# Every run begins with the same disk, on which ./setup.sh has been run once, and forgets what it writes. Nothing is installed
+# Every run begins with the same disk, on which ./setup.sh has been run, and forgets what it writes. Nothing is installed
 # on this host and no port but one of 127.0.0.1 is opened: qemu has a root file system of its own, and ends with this script.
 set -euo pipefail
 suite=${GUEST_SUITE:-trixie} init=${GUEST_INIT:-systemd} store=${GUEST_STORE:-/tmp/naru-guest}
@@ -16,33 +16,45 @@ fail() { say "$*"; exit 1; }
 
 # --- made once -----------------------------------------------------------------------------------------------------
 
-debian() { # debian SUITE PACKAGES DIRECTORY
-  [ -d "$3" ] && return
-  say "making $3 (once)"
-  mmdebstrap --quiet --variant=minbase --include="$2" "$1" "$3.part" >"$3.log" 2>&1 || { tail -n 5 "$3.log" >&2; fail "mmdebstrap failed"; }
-  mv "$3.part" "$3"
+debian() { # debian SUITE PACKAGES DIRECTORY [HOOK…]: a root file system; hooks run in mmdebstrap, for its chroot "$1"
+  local suite=$1 packages=$2 root=$3
+  shift 3
+  say "making $root (once)"
+  rm -rf --one-file-system "$root" "$root.part"
+  mmdebstrap --quiet --variant=minbase --include="$packages" "${@/#/--customize-hook=}" "$suite" "$root.part" >"$root.log" 2>&1 ||
+    { tail -n 5 "$root.log" >&2; fail "mmdebstrap failed: see $root.log"; }
+  mv "$root.part" "$root"
 }
-make_disk() {
-  [ -e "$disk" ] && return
-  rm -f "$store/$suite.prepared"
-  local root=$store/$suite.root
-  debian "$suite" "$system" "$root"
+repository() { # as it stands here; its .venv is the guest's own
+  tar -C "$here" -c --exclude=./.venv --exclude=./.git --exclude='./.*_cache' --exclude=./.hypothesis --exclude=__pycache__ .
+}
+make_disk() { # a new one for each state of what it is made from. ./setup.sh runs in a chroot: emulated, it takes ten times longer
+  local want root=$store/$suite.root
+  want=$(cat "$here/requirements.lock" "$here/pyproject.toml" "$here/setup.sh" "$here/bench/guest.sh" | sha256sum)
+  [ "$(cat "$disk.made-from" 2>/dev/null)" != "$want" ] || return 0
+  rm -f "$disk" "$disk.made-from"
+  repository >"$store/repository.tar"
+  # Of this host it gets what leads to the package registries: pip's configuration and the certificates.
+  local pip=true
+  [ ! -e /etc/pip.conf ] || pip='upload /etc/pip.conf /etc/pip.conf'
+  # shellcheck disable=SC2016
+  debian "$suite" "$system" "$root" "$pip" 'mkdir "$1/root/naru"' "tar-in $store/repository.tar /root/naru" \
+    'upload /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt' \
+    'chroot "$1" env -u PIP_FIND_LINKS HOME=/root bash -euc "cd /root/naru; . ./setup.sh; setup; setup_docker; apt_install iproute2 openssh-client openssl procps"'
+  configure "$root"
   cp "$root"/boot/vmlinuz-* "$store/$suite.kernel"
   cp "$root"/boot/initrd.img-* "$store/$suite.initrd"
-  configure "$root"
-  mke2fs -q -F -t ext4 -d "$root" "$disk.part" 8G
+  mke2fs -q -F -t ext4 -d "$root" "$disk" 8G
   rm -r --one-file-system "$root"
-  mv "$disk.part" "$disk"
+  echo "$want" >"$disk.made-from"
 }
-configure() { # of this host it gets what leads to the package registries: pip's configuration and the certificates
+configure() { # what makes a bootable system of a root file system
   local root=$1
   install -D -m 600 "$store/key.pub" "$root/root/.ssh/authorized_keys"
-  cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
-  [ ! -e /etc/pip.conf ] || cp /etc/pip.conf "$root/etc/pip.conf"
   printf '/dev/vda / ext4 defaults 0 1\n' >"$root/etc/fstab"
   printf 'naru-guest\n' >"$root/etc/hostname"
-  printf '127.0.0.1 localhost naru-guest\n' >"$root/etc/hosts"
   printf 'nameserver 10.0.2.3\n' >"$root/etc/resolv.conf"
+  printf '127.0.0.1 localhost naru-guest\n' >"$root/etc/hosts"
   printf '[Match]\nName=eth0\n[Network]\nAddress=10.0.2.15/24\nGateway=10.0.2.2\n' >"$root/etc/systemd/network/eth0.network"
   ln -sf /lib/systemd/system/systemd-networkd.service "$root/etc/systemd/system/multi-user.target.wants/systemd-networkd.service"
   cat >"$root/sbin/plain-init" <<'PLAIN'
@@ -70,7 +82,7 @@ PLAIN
 
 # --- the machine ---------------------------------------------------------------------------------------------------
 
-boot() { # boot WORD…: options of the disk; qemu's pid is in $machine
+boot() { # qemu's pid is in $machine, the port of its sshd in $port
   local accel=${GUEST_ACCEL:-} model=max program=/sbin/init
   [ -n "$accel" ] || accel=$([ -w /dev/kvm ] && grep -qwE 'vmx|svm' /proc/cpuinfo && echo kvm || echo tcg)
   [ "$accel" = tcg ] || model=host
@@ -89,7 +101,7 @@ boot() { # boot WORD…: options of the disk; qemu's pid is in $machine
     -accel "$accel" -cpu "$model" -smp "${GUEST_CPUS:-1}" -m "${GUEST_MEMORY:-2G}" -nodefaults -no-reboot -display none \
     -serial "file:/store/$suite.console" -kernel "/store/$suite.kernel" -initrd "/store/$suite.initrd" \
     -append "root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet init=$program" \
-    -drive "file=/store/$suite.img,if=virtio,format=raw,$1" -device virtio-rng-pci \
+    -drive "file=/store/$suite.img,if=virtio,format=raw,snapshot=on" -device virtio-rng-pci \
     -nic "user,model=virtio,hostfwd=tcp:127.0.0.1:$port-:22" </dev/null &
   machine=$!
   local began=$SECONDS
@@ -110,24 +122,6 @@ halt() {
   wait "$machine" 2>/dev/null || true
   machine=
 }
-send() { # the repository as it stands here; its .venv is the guest's own
-  tar -C "$here" -c --exclude=./.venv --exclude=./.git --exclude='./.*_cache' --exclude=./.hypothesis --exclude=__pycache__ . |
-    guest 'mkdir -p naru && tar -C naru -x --no-same-owner --warning=no-timestamp'
-}
-prepare() { # the slow part of every run, done once for each state of what it is made from
-  local want
-  want=$(cat "$here/requirements.lock" "$here/pyproject.toml" "$here/setup.sh" | sha256sum)
-  [ "$(cat "$store/$suite.prepared" 2>/dev/null)" != "$want" ] || return 0
-  say "preparing the disk (once)"
-  init=systemd boot cache=writeback
-  send
-  guest 'cd naru && . ./setup.sh && setup && setup_docker && apt_install iproute2 openssh-client openssl procps && apt-get clean && poweroff' ||
-    fail "./setup.sh failed in the guest"
-  wait "$machine" || true
-  machine=
-  echo "$want" >"$store/$suite.prepared"
-}
-
 terminal=()
 mkdir -p "$store"
 exec 9>"$store/lock"
@@ -135,11 +129,10 @@ flock -n 9 || fail "another guest of $store runs: give this one a GUEST_STORE of
 trap halt EXIT
 trap 'exit 130' INT TERM HUP
 [ -e "$store/key" ] || ssh-keygen -q -t ed25519 -N '' -f "$store/key"
-debian trixie qemu-system-x86 "$store/qemu"
+[ -d "$store/qemu" ] || debian trixie qemu-system-x86 "$store/qemu"
 make_disk
-prepare
-boot snapshot=on
-send
+boot
+repository | guest 'tar -C naru -x --no-same-owner --warning=no-timestamp'
 [ ! -t 0 ] || terminal=(-t)
 command=${1:-exec bash -l}
 shift || true

@@ -150,7 +150,7 @@ def test_a_config_is_read_and_written() -> None:
 
 @pytest.mark.parametrize(
     "document",
-    [{"rootfs": {"diff_ids": 7}}, {"rootfs": {"diff_ids": [7]}}, {"rootfs": {"diff_ids": ["x"]}}, {"config": []}, {"history": {}}, {"history": [7]}],
+    [{"rootfs": {"diff_ids": 7}}, {"rootfs": {"diff_ids": [7]}}, {"rootfs": {"diff_ids": ["x"]}}, {"config": []}, {"history": {"a": 1}}, {"history": [7]}],
 )
 def test_broken_configs(document: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgument):

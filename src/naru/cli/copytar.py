@@ -5,10 +5,12 @@ What comes from a container is not trusted: names are unpacked beneath the desti
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import tarfile
 
+from naru.cli.extract import Extraction
 from naru.errors import InvalidArgument, Unavailable
 
 TYPE_CHECKING = False
@@ -137,55 +139,40 @@ def unpack(pieces: Iterable[bytes], folder: str, top: str, name: str, *, keep_ow
     """
     source = _In(pieces)
     top = top.strip("/")
-    with tarfile.open(fileobj=io.BufferedReader(source, _PIECE_BYTES), mode="r|") as archive:
+    with (
+        tarfile.open(fileobj=io.BufferedReader(source, _PIECE_BYTES), mode="r|") as archive,
+        Extraction(folder, keep_owner=keep_owner) as extraction,
+    ):
         for header in archive:
-            path = header.name.strip("/").removeprefix("./")
-            if top and (path == top or path.startswith(f"{top}/")):
-                path = path[len(top) :].strip("/")
-            elif path == ".":
-                path = ""
-            header.name = "/".join(part for part in (name, path) if part) or "."
-            if ".." in header.name.split("/"):
-                raise InvalidArgument(
-                    f"the container's archive has an entry that leads out of {folder}: {header.name!r}"
-                )
+            header.name = _renamed(header.name, top, name) or "."
             if header.islnk():
-                inside = header.linkname.strip("/")
-                inside = inside[len(top) :].strip("/") if top and inside.startswith(f"{top}/") else inside
-                header.linkname = "/".join(part for part in (name, inside) if part)
+                header.linkname = _renamed(header.linkname, top, name)
+            if ".." in header.name.split("/"):
+                raise _leads_out(folder, header.name)
             try:
-                kept = _filtered(header, folder, keep_owner)
-                archive.extract(kept, folder, set_attrs=True, numeric_owner=True)
-            except tarfile.FilterError as error:
-                raise InvalidArgument(
-                    f"the container's archive has an entry that leads out of {folder}: {error}"
-                ) from error
+                extraction.add(header, archive)
             except OSError as error:
-                raise Unavailable(
-                    f"cannot write {os.path.join(folder, header.name)}: {(error.strerror or '').lower()}"
-                ) from error
+                if error.errno in (errno.EXDEV, errno.ELOOP):
+                    raise _leads_out(folder, header.name) from error
+                reason = (error.strerror or "").lower()
+                raise Unavailable(f"cannot write {os.path.join(folder, header.name)}: {reason}") from error
         while source.read(_PIECE_BYTES):
             pass  # what follows the archive's end
     return source.size_bytes
 
 
-def _filtered(header: tarfile.TarInfo, folder: str, keep_owner: bool) -> tarfile.TarInfo:
-    """The entry made harmless: beneath folder, no devices; symbolic links stay as they are but are never written through."""
-    if header.issym():
-        parent = os.path.realpath(os.path.join(folder, os.path.dirname(header.name)))
-        if os.path.commonpath([parent, os.path.realpath(folder)]) != os.path.realpath(folder):
-            raise tarfile.OutsideDestinationError(header, parent)
-        safe = header
-    else:
-        safe = tarfile.tar_filter(header, folder)
-        if header.islnk():
-            target = os.path.realpath(os.path.join(folder, header.linkname))
-            if os.path.commonpath([target, os.path.realpath(folder)]) != os.path.realpath(folder):
-                raise tarfile.LinkOutsideDestinationError(header, target)
-        safe = safe.replace(mode=header.mode & 0o7777)
-    if not keep_owner:
-        safe = safe.replace(uid=os.getuid(), gid=os.getgid(), uname="", gname="")
-    return safe
+def _renamed(path: str, top: str, name: str) -> str:
+    """An entry's path with the archive's top called name."""
+    path = path.strip("/").removeprefix("./")
+    if top and (path == top or path.startswith(f"{top}/")):
+        path = path[len(top) :].strip("/")
+    elif path == ".":
+        path = ""
+    return "/".join(part for part in (name, path) if part)
+
+
+def _leads_out(folder: str, name: str) -> InvalidArgument:
+    return InvalidArgument(f"the container's archive has an entry that leads out of {folder}: {name!r}")
 
 
 def is_archive(start: bytes) -> bool:
