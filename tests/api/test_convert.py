@@ -69,8 +69,16 @@ STARTED, FINISHED = NOW_NS - 5 * S_NS, NOW_NS - 2 * S_NS
         (State(Status.RUNNING, started_ns=STARTED), "healthy", "Up 5 seconds (healthy)"),
         (State(Status.RUNNING, started_ns=STARTED), "starting", "Up 5 seconds (health: starting)"),
         (State(Status.PAUSED, started_ns=STARTED), "healthy", "Up 5 seconds (Paused)"),
-        (State(Status.RESTARTING, exit_code=1, started_ns=STARTED, finished_ns=FINISHED), "none", "Restarting (1) 2 seconds ago"),
-        (State(Status.EXITED, exit_code=137, started_ns=STARTED, finished_ns=FINISHED), "none", "Exited (137) 2 seconds ago"),
+        (
+            State(Status.RESTARTING, exit_code=1, started_ns=STARTED, finished_ns=FINISHED),
+            "none",
+            "Restarting (1) 2 seconds ago",
+        ),
+        (
+            State(Status.EXITED, exit_code=137, started_ns=STARTED, finished_ns=FINISHED),
+            "none",
+            "Exited (137) 2 seconds ago",
+        ),
         (State(Status.REMOVING), "none", "Removal In Progress"),
         (State(Status.DEAD), "none", "Dead"),
     ],
@@ -96,7 +104,12 @@ def test_network_settings_of_a_running_container() -> None:
     assert made["Ports"] == {"53/udp": None, "80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]}
     assert made["SandboxKey"] == "/proc/7/ns/net"
     one = made["Networks"]["bridge"]
-    assert (one["IPAddress"], one["IPPrefixLen"], one["Gateway"], one["NetworkID"]) == ("10.1.0.2", 16, "10.1.0.1", "n" * 64)
+    assert (one["IPAddress"], one["IPPrefixLen"], one["Gateway"], one["NetworkID"]) == (
+        "10.1.0.2",
+        16,
+        "10.1.0.1",
+        "n" * 64,
+    )
     assert "IPAddress" not in made  # gone since 1.52
     assert network_settings(record(state=RUNNING), {"bridge": endpoint()}, {}, (1, 51))["IPAddress"] == "10.1.0.2"
 
@@ -108,7 +121,14 @@ def test_network_settings_of_one_that_never_ran() -> None:
 
 
 def inspect(container: Container, version: tuple[int, int] = (1, 56), **more: Any) -> dict[str, Any]:
-    given: dict[str, Any] = {"settings": {}, "execs": [], "health": None, "directory": "/d", "log_path": "/d/log", "size": None}
+    given: dict[str, Any] = {
+        "settings": {},
+        "execs": [],
+        "health": None,
+        "directory": "/d",
+        "log_path": "/d/log",
+        "size": None,
+    }
     return inspect_json(container, version=version, **{**given, **more})
 
 
@@ -151,7 +171,12 @@ def test_a_row_of_the_list() -> None:
     container = record(state=RUNNING)
     settings = network_settings(container, {"bridge": endpoint()}, {}, (1, 56))
     row = list_json(container, settings=settings, health=None, now_ns=NOW_NS, size=None, image="busybox")
-    assert (row["Names"], row["Command"], row["State"], row["Status"]) == (["/box"], "sh -c 'a b'", "running", "Up 5 seconds")
+    assert (row["Names"], row["Command"], row["State"], row["Status"]) == (
+        ["/box"],
+        "sh -c 'a b'",
+        "running",
+        "Up 5 seconds",
+    )
     assert row["Ports"] == [
         {"PrivatePort": 53, "Type": "udp"},
         {"IP": "0.0.0.0", "PrivatePort": 80, "PublicPort": 8080, "Type": "tcp"},

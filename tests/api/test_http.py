@@ -18,7 +18,9 @@ GET = b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n"
 async def echo(exchange: Exchange) -> None:
     """Answers with method, target and body."""
     body = await exchange.body.read()
-    await exchange.send(200, [("Content-Type", "text/plain")], exchange.method.encode() + b" " + exchange.target + b" " + body)
+    await exchange.send(
+        200, [("Content-Type", "text/plain")], exchange.method.encode() + b" " + exchange.target + b" " + body
+    )
 
 
 # -- requests -------------------------------------------------------------------------------------------------------------
@@ -43,7 +45,11 @@ def test_pipelined_requests_are_answered_in_order(site: Run) -> None:
 
     async def work(made: Site) -> None:
         client = await made.connect()
-        await client.send(b"".join(GET % f"/{n}".encode() for n in range(20)) + b"POST /20 HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc" + GET % b"/21")
+        await client.send(
+            b"".join(GET % f"/{n}".encode() for n in range(20))
+            + b"POST /20 HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+            + GET % b"/21"
+        )
         bodies = [(await client.answer())[2] for _ in range(22)]
         assert bodies == [*(f"GET /{n} ".encode() for n in range(20)), b"POST /20 abc", b"GET /21 "]
 
@@ -63,7 +69,9 @@ def test_a_request_in_single_bytes(site: Run) -> None:
 def test_chunked_request_body(site: Run) -> None:
     async def work(made: Site) -> None:
         client = await made.connect()
-        await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n5;x=y\r\ndefgh\r\n0\r\n\r\n")
+        await client.send(
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n5;x=y\r\ndefgh\r\n0\r\n\r\n"
+        )
         assert (await client.answer())[2] == b"POST / abcdefgh"
         assert (await client.ask(GET % b"/next"))[2] == b"GET /next "
 
@@ -97,7 +105,9 @@ def test_large_bodies_arrive_whole_and_slowly_read_ones_wait(site: Run) -> None:
     async def work(made: Site) -> None:
         client = await made.connect()
         data = b"x" * (8 << 20)
-        assert (await client.ask(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(data) + data))[2] == str(len(data)).encode()
+        assert (await client.ask(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(data) + data))[
+            2
+        ] == str(len(data)).encode()
 
     site(handler, work)
     assert max(sizes) < 1 << 20  # what the reader did not take stayed with the client
@@ -322,7 +332,9 @@ def test_hijack(site: Run, upgrade: bytes, body: bytes, early: bytes) -> None:
     async def work(made: Site) -> None:
         client = await made.connect()
         length = b"Content-Length: %d\r\n" % len(body) if body else b""
-        await client.send(b"POST /h HTTP/1.1\r\nHost: x\r\n" + upgrade + length + b"\r\n" + body + (early if upgrade else b""))
+        await client.send(
+            b"POST /h HTTP/1.1\r\nHost: x\r\n" + upgrade + length + b"\r\n" + body + (early if upgrade else b"")
+        )
         status, headers = await client.head()
         assert status == (101 if upgrade else 200)
         assert "content-length" not in headers and "transfer-encoding" not in headers
@@ -337,7 +349,9 @@ def test_hijack(site: Run, upgrade: bytes, body: bytes, early: bytes) -> None:
 def test_the_body_of_an_upgrade_may_come_later(site: Run) -> None:
     async def work(made: Site) -> None:
         client = await made.connect()
-        await client.send(b"POST /h HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 6\r\n\r\nab")
+        await client.send(
+            b"POST /h HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 6\r\n\r\nab"
+        )
         await client.send(b"cd")
         await client.send(b"efxyz")
         assert (await client.head())[0] == 101
@@ -350,7 +364,9 @@ def test_the_body_of_an_upgrade_may_come_later(site: Run) -> None:
 def test_an_upgrade_that_is_not_taken_leaves_http(site: Run) -> None:
     async def work(made: Site) -> None:
         client = await made.connect()
-        await client.send(b"GET /plain HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n" + GET % b"/plain")
+        await client.send(
+            b"GET /plain HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n" + GET % b"/plain"
+        )
         assert (await client.answer())[2] == b"not taken"
         assert (await client.answer())[2] == b"not taken"
         assert (await client.ask(GET % b"/plain"))[2] == b"not taken"

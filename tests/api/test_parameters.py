@@ -39,7 +39,7 @@ def test_query(text: str, values: dict[str, list[str]]) -> None:
 
 
 def test_a_semicolon_is_refused() -> None:
-    with pytest.raises(InvalidArgument, match="^invalid semicolon separator in query$"):
+    with pytest.raises(InvalidArgument, match=r"^invalid semicolon separator in query$"):
         Query("a=1;b=2")
 
 
@@ -63,7 +63,7 @@ def test_integers(text: str, number: int | None) -> None:
 
 @pytest.mark.parametrize("text", ["x", "1.5", "0x1", "1 2"])
 def test_no_integers(text: str) -> None:
-    with pytest.raises(InvalidArgument, match="strconv.Atoi: parsing"):
+    with pytest.raises(InvalidArgument, match=r"strconv.Atoi: parsing"):
         Query(f"n={text}").integer("n")
 
 
@@ -81,14 +81,16 @@ def test_filters_in_both_forms(text: str, filters: dict[str, list[str]]) -> None
     assert parse_filters(text, ("label",)) == filters
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "null", "1", '{"label":"a"}', '{"label":[1]}', '{"label":null}', "nonsense"])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "null", "1", '{"label":"a"}', '{"label":[1]}', '{"label":null}', "nonsense"]
+)
 def test_what_are_no_filters(text: str) -> None:
-    with pytest.raises(InvalidArgument, match="^invalid filter$"):
+    with pytest.raises(InvalidArgument, match=r"^invalid filter$"):
         parse_filters(text, ("label",))
 
 
 def test_unknown_filters_are_refused_where_docker_does() -> None:
-    with pytest.raises(InvalidArgument, match="^invalid filter 'nonsense'$"):
+    with pytest.raises(InvalidArgument, match=r"^invalid filter 'nonsense'$"):
         parse_filters('{"nonsense":["1"]}', ("label",))
     assert parse_filters('{"nonsense":["1"]}', None) == {"nonsense": ["1"]}
 
@@ -103,7 +105,14 @@ def test_labels(wanted: list[str], matches: bool) -> None:
 
 @pytest.mark.parametrize(
     ("text", "ns"),
-    [("", 0), ("0", 0), ("12", 12 * S_NS), ("12.5", 12_500_000_000), ("12.000000001", 12_000_000_001), ("-3", -3 * S_NS)],
+    [
+        ("", 0),
+        ("0", 0),
+        ("12", 12 * S_NS),
+        ("12.5", 12_500_000_000),
+        ("12.000000001", 12_000_000_001),
+        ("-3", -3 * S_NS),
+    ],
 )
 def test_timestamps(text: str, ns: int) -> None:
     assert parse_timestamp(text, "'since'") == ns

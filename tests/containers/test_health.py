@@ -26,7 +26,9 @@ from naru.wire.container import Healthcheck
         ("starting", 0, 1, 1, False, ("unhealthy", 1)),
     ],
 )
-def test_judge(status: str, streak: int, exit_code: int, retries: int, in_start_period: bool, after: tuple[str, int]) -> None:
+def test_judge(
+    status: str, streak: int, exit_code: int, retries: int, in_start_period: bool, after: tuple[str, int]
+) -> None:
     assert judge(status, streak, exit_code, retries=retries, in_start_period=in_start_period) == after
 
 

@@ -85,7 +85,9 @@ def test_a_last_line_without_its_newline_counts_as_one(tmp_path: Path) -> None:
 
 def test_damaged_lines_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    path.write_bytes(b"\n" + line(1, b"a") + b"\0" * 5000 + b"\n" + line(2, b"b")[:20] + b"\n" + line(3, b"c") + line(4, b"cut")[:-3])
+    path.write_bytes(
+        b"\n" + line(1, b"a") + b"\0" * 5000 + b"\n" + line(2, b"b")[:20] + b"\n" + line(3, b"c") + line(4, b"cut")[:-3]
+    )
     assert text(path) == b"a\nc\n"
     assert text(path, Window(tail=1)) == b"c\n"
 
@@ -108,7 +110,8 @@ def test_lines_across_blocks(tmp_path: Path) -> None:
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(["stdout", "stderr"]), st.sampled_from("FP"), st.binary(max_size=30))), st.integers(0, 12)
+    st.lists(st.tuples(st.sampled_from(["stdout", "stderr"]), st.sampled_from("FP"), st.binary(max_size=30))),
+    st.integers(0, 12),
 )
 def test_a_tail_is_the_end_of_the_whole(rows: list[tuple[str, str, bytes]], tail: int) -> None:
     data = b"".join(line(1, body.replace(b"\n", b""), stream, tag) for stream, tag, body in rows)

@@ -42,4 +42,7 @@ def test_other_failures_keep_the_runtimes_words() -> None:
 
 def test_a_bad_working_directory() -> None:
     text, code = exec_failure("chdir `/no/such`: No such file or directory", ["sh"], "/no/such")
-    assert (text, code) == (EXEC + 'chdir to cwd ("/no/such") set in config.json failed: no such file or directory', 127)
+    assert (text, code) == (
+        EXEC + 'chdir to cwd ("/no/such") set in config.json failed: no such file or directory',
+        127,
+    )

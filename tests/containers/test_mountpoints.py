@@ -137,7 +137,10 @@ def test_tmpfs(options: str, kept: tuple[str, ...], writable: bool) -> None:
 
 @pytest.mark.parametrize(
     ("target", "options", "words"),
-    [("rel", "", "invalid mount path: 'rel' mount path must be absolute"), ("/t", "nonsense", 'invalid tmpfs option "nonsense"')],
+    [
+        ("rel", "", "invalid mount path: 'rel' mount path must be absolute"),
+        ("/t", "nonsense", 'invalid tmpfs option "nonsense"'),
+    ],
 )
 def test_bad_tmpfs(target: str, options: str, words: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
@@ -150,7 +153,7 @@ def test_a_target_is_used_once_and_an_images_volume_gives_way() -> None:
     found = wanted(config, host(Binds=["/tmp:/m"]))
     assert [(item.point.kind, item.point.destination) for item in found] == [("bind", "/m"), ("volume", "/own")]
     assert found[1].point.anonymous and found[1].point.copy_up
-    with pytest.raises(InvalidArgument, match="^Duplicate mount point: /m$"):
+    with pytest.raises(InvalidArgument, match=r"^Duplicate mount point: /m$"):
         wanted(config, host(Binds=["/tmp:/m"], Mounts=[{"Type": "tmpfs", "Target": "/m/"}]))
 
 

@@ -41,9 +41,19 @@ hosts = st.builds(
     mounts=st.none() | st.lists(st.builds(MountRequest, type=st.text(max_size=5), tmpfs_options=st.none() | st.builds(TmpfsOptions, options=st.none() | st.lists(words, max_size=2))), max_size=2),
     sysctls=st.none() | maps, init=st.none() | st.booleans(),
 )  # fmt: skip
-settings = st.builds(EndpointSettings, aliases=st.none() | words, ipam_config=st.none() | st.builds(IPAMConfig, ipv4_address=st.text(max_size=9)))
+settings = st.builds(
+    EndpointSettings,
+    aliases=st.none() | words,
+    ipam_config=st.none() | st.builds(IPAMConfig, ipv4_address=st.text(max_size=9)),
+)
 points = st.builds(MountPoint, st.sampled_from(["bind", "volume", "tmpfs"]), st.text(max_size=9), st.text(max_size=9), options=st.lists(st.text(max_size=5), max_size=2).map(tuple), anonymous=st.booleans())  # fmt: skip
-states = st.builds(State, status=st.sampled_from(Status), pid=st.integers(0, 2**31), error=st.text(max_size=20), started_ns=st.integers(0, 2**62))
+states = st.builds(
+    State,
+    status=st.sampled_from(Status),
+    pid=st.integers(0, 2**31),
+    error=st.text(max_size=20),
+    started_ns=st.integers(0, 2**62),
+)
 digests = st.binary(max_size=4).map(Digest.of)
 records = st.builds(
     Container, id=st.text(max_size=64), name=st.text(max_size=20), created_ns=st.integers(0, 2**62), image_id=st.text(max_size=9),
@@ -75,7 +85,13 @@ def test_a_record_with_a_broken_part(record: Callable[..., Container]) -> None:
 
 @pytest.mark.parametrize(
     ("entrypoint", "cmd", "argv"),
-    [(None, None, ()), (None, ["a"], ("a",)), (["e"], ["a", "b"], ("e", "a", "b")), ("e", None, ("e",)), ([], "a", ("a",))],
+    [
+        (None, None, ()),
+        (None, ["a"], ("a",)),
+        (["e"], ["a", "b"], ("e", "a", "b")),
+        ("e", None, ("e",)),
+        ([], "a", ("a",)),
+    ],
 )
 def test_argv(record: Callable[..., Container], entrypoint: object, cmd: object, argv: tuple[str, ...]) -> None:
     assert record(config={"entrypoint": entrypoint, "cmd": cmd}).argv == argv

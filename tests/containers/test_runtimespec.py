@@ -21,7 +21,13 @@ DOCKER_DEFAULT = {
 
 
 def launch(**changes: Any) -> Launch:
-    defaults = {"rootfs": "/b/rootfs", "user": User(), "machine": "x86_64", "cgroup_path": "/naru/c", "cgroup_version": 2}
+    defaults = {
+        "rootfs": "/b/rootfs",
+        "user": User(),
+        "machine": "x86_64",
+        "cgroup_path": "/naru/c",
+        "cgroup_version": 2,
+    }
     return Launch(**{**defaults, "network": "/proc/1/fd/9", **changes})
 
 
@@ -104,7 +110,16 @@ def test_devices_are_denied_but_for_dockers_list(record: Make) -> None:
 
 
 def test_devices_asked_for(record: Make) -> None:
-    device = {"path": "/dev/x", "type": "c", "major": 10, "minor": 229, "fileMode": 0o666, "uid": 0, "gid": 0, "access": "rw"}
+    device = {
+        "path": "/dev/x",
+        "type": "c",
+        "major": 10,
+        "minor": 229,
+        "fileMode": 0o666,
+        "uid": 0,
+        "gid": 0,
+        "access": "rw",
+    }
     asked = record(host={"devices": [Device(path_on_host="/dev/fuse")], "device_cgroup_rules": ["c 42:* rm"]})
     linux = spec(asked, devices=(device,))["linux"]
     assert linux["devices"] == [{key: value for key, value in device.items() if key != "access"}]
@@ -155,7 +170,9 @@ def test_privileged_has_everything_and_no_profile(record: Make) -> None:
 
 
 def test_seccomp_of_ones_own_or_none(record: Make) -> None:
-    assert spec(record(), seccomp={"defaultAction": "SCMP_ACT_ALLOW"})["linux"]["seccomp"] == {"defaultAction": "SCMP_ACT_ALLOW"}
+    assert spec(record(), seccomp={"defaultAction": "SCMP_ACT_ALLOW"})["linux"]["seccomp"] == {
+        "defaultAction": "SCMP_ACT_ALLOW"
+    }
     assert "seccomp" not in spec(record(), seccomp={})["linux"]
 
 
@@ -168,7 +185,12 @@ def test_environment(record: Make) -> None:
 
 @pytest.mark.parametrize(
     ("options", "on"),
-    [(None, False), (["no-new-privileges"], True), (["no-new-privileges:true"], True), (["no-new-privileges=false"], False)],
+    [
+        (None, False),
+        (["no-new-privileges"], True),
+        (["no-new-privileges:true"], True),
+        (["no-new-privileges=false"], False),
+    ],
 )
 def test_no_new_privileges(record: Make, options: list[str] | None, on: bool) -> None:
     assert spec(record(host={"security_opt": options}))["process"]["noNewPrivileges"] is on
@@ -200,13 +222,21 @@ def test_user_mounts_replace_default_ones_and_lie_on_top_of_each_other(record: M
 def test_name_resolution_files_follow_the_root(record: Make) -> None:
     files = (("/d/hosts", "/etc/hosts"),)
     assert mounts(record(), files=files)["/etc/hosts"]["options"] == ["rbind", "rprivate"]
-    assert mounts(record(host={"readonly_rootfs": True}), files=files)["/etc/hosts"]["options"] == ["rbind", "rprivate", "ro"]
+    assert mounts(record(host={"readonly_rootfs": True}), files=files)["/etc/hosts"]["options"] == [
+        "rbind",
+        "rprivate",
+        "ro",
+    ]
     assert spec(record(host={"readonly_rootfs": True}))["root"] == {"path": "/b/rootfs", "readonly": True}
 
 
 def test_host_namespaces_show_the_hosts_trees(record: Make) -> None:
     found = mounts(record(host={"pid_mode": "host", "ipc_mode": "host"}), network=None)
-    assert (found["/proc"]["type"], found["/sys"]["source"], found["/dev/shm"]["source"]) == ("bind", "/sys", "/dev/shm")
+    assert (found["/proc"]["type"], found["/sys"]["source"], found["/dev/shm"]["source"]) == (
+        "bind",
+        "/sys",
+        "/dev/shm",
+    )
     assert "/dev/shm" not in mounts(record(host={"ipc_mode": "none"}))
 
 

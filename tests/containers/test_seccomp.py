@@ -63,7 +63,12 @@ def test_default(call: str, arguments: tuple[int, ...], answer: str | int) -> No
 
 def test_counts_are_those_of_dockers_profile() -> None:
     assert len(ALWAYS) == len(set(ALWAYS)) == 361
-    allowed = {name for rule in default_profile(DEFAULT, "x86_64")["syscalls"] if rule["action"] == "SCMP_ACT_ALLOW" for name in rule["names"]}
+    allowed = {
+        name
+        for rule in default_profile(DEFAULT, "x86_64")["syscalls"]
+        if rule["action"] == "SCMP_ACT_ALLOW"
+        for name in rule["names"]
+    }
     assert len(allowed) == 370
 
 

@@ -61,14 +61,32 @@ def test_resolves(spec: str, user: User) -> None:
     assert resolve(spec, (), PASSWD, GROUP) == user
 
 
-@pytest.mark.parametrize("spec", ["2147483648", "4294967296", "-1", "-0", "99999999999999999999", "alice:2147483648", "1:-1"])
+@pytest.mark.parametrize(
+    "spec", ["2147483648", "4294967296", "-1", "-0", "99999999999999999999", "alice:2147483648", "1:-1"]
+)
 def test_numbers_out_of_range(spec: str) -> None:
     with pytest.raises(InvalidArgument, match="uids and gids must be in range 0-2147483647"):
         resolve(spec, (), PASSWD, GROUP)
 
 
 @pytest.mark.parametrize(
-    "spec", ["1000abc", "nobody", "empty", "minus", "huge", "words", "hex", "short", "0x0", " ", "superscript", "+0", "1_0", "root "]
+    "spec",
+    [
+        "1000abc",
+        "nobody",
+        "empty",
+        "minus",
+        "huge",
+        "words",
+        "hex",
+        "short",
+        "0x0",
+        " ",
+        "superscript",
+        "+0",
+        "1_0",
+        "root ",
+    ],
 )
 def test_what_is_not_there_is_not_root(spec: str) -> None:
     with pytest.raises(InvalidArgument, match="no matching entries in passwd file"):

@@ -24,7 +24,10 @@ CONFIGS: list[tuple[dict[str, Any], str]] = [
     ({"StopSignal": "65"}, "the linux daemon does not support signal 65"),
     ({"Healthcheck": {"Test": ["CMD", "x"], "Interval": 5}}, "Interval in Healthcheck cannot be less than 1ms"),
     ({"Healthcheck": {"Test": ["CMD", "x"], "Timeout": -1}}, "Timeout in Healthcheck cannot be less than 1ms"),
-    ({"Healthcheck": {"Test": ["CMD", "x"], "StartInterval": 1}}, "StartInterval in Healthcheck cannot be less than 1ms"),
+    (
+        {"Healthcheck": {"Test": ["CMD", "x"], "StartInterval": 1}},
+        "StartInterval in Healthcheck cannot be less than 1ms",
+    ),
     ({"Healthcheck": {"Test": ["CMD", "x"], "Retries": -1}}, "Retries in Healthcheck cannot be negative"),
     ({"ExposedPorts": {"x/tcp": {}}}, "invalid JSON: invalid port 'x': invalid syntax"),
     ({"ExposedPorts": {"70000/tcp": {}}}, "invalid JSON: invalid port '70000': value out of range"),
@@ -175,7 +178,9 @@ def test_names(text: str) -> None:
     assert validate.name(text) == text.removeprefix("/")
 
 
-@pytest.mark.parametrize("text", ["a", "/", "//ab", "a/b", ".a", "-a", "a b", "a*", "\u00e9\u00e9", "..", "ab\n", "a\0b"])
+@pytest.mark.parametrize(
+    "text", ["a", "/", "//ab", "a/b", ".a", "-a", "a b", "a*", "\u00e9\u00e9", "..", "ab\n", "a\0b"]
+)
 def test_no_names(text: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         validate.name(text)

@@ -21,7 +21,9 @@ def store(tmp_path: Path) -> ContentStore:
 
 
 def files(store: ContentStore) -> list[str]:
-    return sorted(os.path.join(folder, name) for folder, _, names in os.walk(store.root) for name in names if name != "oci-layout")
+    return sorted(
+        os.path.join(folder, name) for folder, _, names in os.walk(store.root) for name in names if name != "oci-layout"
+    )
 
 
 @pytest.mark.parametrize("durable", [True, False])

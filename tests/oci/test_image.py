@@ -83,7 +83,19 @@ def test_broken_manifests(change: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"{", b"[]", b"null", b"7", b"\xff", b"[" * 200_000, b'{"a":' * 200_000, b'{"a":' + b"9" * 5000 + b"}", b"{}{}"]
+    "text",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"7",
+        b"\xff",
+        b"[" * 200_000,
+        b'{"a":' * 200_000,
+        b'{"a":' + b"9" * 5000 + b"}",
+        b"{}{}",
+    ],
 )
 def test_what_is_no_json_object(text: bytes) -> None:
     with pytest.raises(InvalidArgument):
@@ -100,7 +112,12 @@ def index(*platforms: Platform | None, media_type: str = OCI_MANIFEST) -> Index:
     return Index.parse(raw({"manifests": [child.to_json() for child in children]}))
 
 
-AMD, ARM6, ARM7, ARM64 = Platform(), Platform("linux", "arm", "v6"), Platform("linux", "arm"), Platform("linux", "arm64", "v8")
+AMD, ARM6, ARM7, ARM64 = (
+    Platform(),
+    Platform("linux", "arm", "v6"),
+    Platform("linux", "arm"),
+    Platform("linux", "arm64", "v8"),
+)
 UNKNOWN = Platform("unknown", "unknown")
 
 
@@ -143,14 +160,23 @@ def test_no_platforms(text: str) -> None:
 
 def test_a_config_is_read_and_written() -> None:
     history = (History("2020", "RUN x", "me", "why"), History(created_by="ENV", empty_layer=True))
-    made = ImageConfig.build(platform=ARM6, run={"Cmd": ["sh"]}, diff_ids=(D,), history=history, created="2020", author="me")
+    made = ImageConfig.build(
+        platform=ARM6, run={"Cmd": ["sh"]}, diff_ids=(D,), history=history, created="2020", author="me"
+    )
     assert ImageConfig.parse(made.raw) == made
     assert made.chain_id == D and made.descriptor.digest == Digest.of(made.raw)
 
 
 @pytest.mark.parametrize(
     "document",
-    [{"rootfs": {"diff_ids": 7}}, {"rootfs": {"diff_ids": [7]}}, {"rootfs": {"diff_ids": ["x"]}}, {"config": []}, {"history": {"a": 1}}, {"history": [7]}],
+    [
+        {"rootfs": {"diff_ids": 7}},
+        {"rootfs": {"diff_ids": [7]}},
+        {"rootfs": {"diff_ids": ["x"]}},
+        {"config": []},
+        {"history": {"a": 1}},
+        {"history": [7]},
+    ],
 )
 def test_broken_configs(document: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgument):
@@ -163,12 +189,20 @@ def test_a_config_without_anything_is_an_empty_image() -> None:
     assert len(ImageConfig.parse(raw({"rootfs": {"diff_ids": [D] * 10_000}})).diff_ids) == 10_000
 
 
-json_values = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda c: st.lists(c, max_size=3) | st.dictionaries(st.text(), c, max_size=3))
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda c: st.lists(c, max_size=3) | st.dictionaries(st.text(), c, max_size=3),
+)
 
 
 @given(json_values)
 def test_any_json_is_parsed_or_refused(value: Any) -> None:
-    for document in (value, {"config": value, "layers": [value]}, {"rootfs": value, "config": value, "history": value}, {"manifests": [value]}):
+    for document in (
+        value,
+        {"config": value, "layers": [value]},
+        {"rootfs": value, "config": value, "history": value},
+        {"manifests": [value]},
+    ):
         for parse in (Manifest.parse, Index.parse, ImageConfig.parse):
             try:
                 parse(raw(document))

@@ -53,7 +53,9 @@ def test_what_is_no_reference(text: str) -> None:
 
 
 def test_words_for_special_cases() -> None:
-    with pytest.raises(InvalidArgument, match=r"^invalid reference format: repository name \(library/UPPER\) must be lowercase$"):
+    with pytest.raises(
+        InvalidArgument, match=r"^invalid reference format: repository name \(library/UPPER\) must be lowercase$"
+    ):
         parse("UPPER")
     with pytest.raises(InvalidArgument, match="cannot specify 64-byte hexadecimal strings"):
         parse("a" * 64)

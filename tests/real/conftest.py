@@ -45,7 +45,9 @@ APPLETS = (
     "sh echo cat sleep ls id true false touch mkdir rm env hostname pwd ps stat grep cut head tail tr wc nc wget httpd "
     "readlink test kill od dd sort seq stty tty mount printf date chmod chown ln find ip timeout yes trap"
 ).split()
-PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\nalice:x:1000:1001:Alice:/home:/bin/sh\n"
+PASSWD = (
+    "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\nalice:x:1000:1001:Alice:/home:/bin/sh\n"
+)
 GROUP = "root:x:0:\nusers:x:100:alice\nstaff:x:1001:\nextra:x:2000:alice\n"
 
 
@@ -192,7 +194,9 @@ class Daemon:
         finally:
             self._take_down()
         text = self.log()
-        complaints += [f"in the log: {line}" for line in text.splitlines() if "Traceback" in line or "never retrieved" in line]
+        complaints += [
+            f"in the log: {line}" for line in text.splitlines() if "Traceback" in line or "never retrieved" in line
+        ]
         with _noting(complaints, "files"):
             shutil.rmtree(self.path)
         assert not complaints, "\n".join([*complaints, text[-6000:]])
@@ -293,7 +297,16 @@ def busybox_tar() -> bytes:
     """A root file system of one static program."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
-        for name, mode in (("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777), ("root", 0o700), ("home", 0o755), ("proc", 0o555), ("sys", 0o555), ("dev", 0o755)):
+        for name, mode in (
+            ("bin", 0o755),
+            ("etc", 0o755),
+            ("tmp", 0o1777),
+            ("root", 0o700),
+            ("home", 0o755),
+            ("proc", 0o555),
+            ("sys", 0o555),
+            ("dev", 0o755),
+        ):
             info = tarfile.TarInfo(name)
             info.type, info.mode = tarfile.DIRTYPE, mode
             tar.addfile(info)
@@ -390,7 +403,10 @@ def make_daemon() -> Iterator[Callable[..., Daemon]]:
 @pytest.fixture(scope="session")
 def registry() -> Iterator[RegistryServer]:
     """`naru registry serve` on a free port of the loopback."""
-    with tempfile.TemporaryDirectory(prefix="nr", dir="/tmp") as folder, socket.create_server(("127.0.0.1", 0)) as probe_:
+    with (
+        tempfile.TemporaryDirectory(prefix="nr", dir="/tmp") as folder,
+        socket.create_server(("127.0.0.1", 0)) as probe_,
+    ):
         port = probe_.getsockname()[1]
         probe_.close()
         process = subprocess.Popen(

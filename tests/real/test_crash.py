@@ -85,8 +85,12 @@ class Worker:
 
     def _create(self, api: docker.APIClient, known: Known) -> None:
         ports = self.random.random() < 0.3
-        host = api.create_host_config(port_bindings={80: ("127.0.0.1", None)} if ports else None, binds=["/data"] if ports else None)
-        known.id = api.create_container("busybox", ["sleep", "600"], name=known.name, host_config=host, ports=[80] if ports else None)["Id"]
+        host = api.create_host_config(
+            port_bindings={80: ("127.0.0.1", None)} if ports else None, binds=["/data"] if ports else None
+        )
+        known.id = api.create_container(
+            "busybox", ["sleep", "600"], name=known.name, host_config=host, ports=[80] if ports else None
+        )["Id"]
         known.state = "created"
 
     def _exec(self, api: docker.APIClient, known: Known) -> None:
@@ -99,9 +103,7 @@ class Worker:
     def resume(self, there: dict[str, Any]) -> None:
         """Take what is there now for the truth, after it has been compared with what we know."""
         self.containers = {
-            name: Known(name, each.id, each.status)
-            for name, each in there.items()
-            if name.startswith(self.tag)
+            name: Known(name, each.id, each.status) for name, each in there.items() if name.startswith(self.tag)
         }
 
 
@@ -118,7 +120,11 @@ def differences(worker: Worker, there: dict[str, Any]) -> list[str]:
         if status not in allowed:
             out.append(f"{known.name}: {status}, but known as {known.state}, doing {known.doing or 'nothing'}")
     names = {known.name for known in worker.containers.values()}
-    out += [f"{name}: back from the dead ({each.status})" for name, each in there.items() if name.startswith(worker.tag) and name not in names]
+    out += [
+        f"{name}: back from the dead ({each.status})"
+        for name, each in there.items()
+        if name.startswith(worker.tag) and name not in names
+    ]
     return out
 
 
@@ -141,7 +147,11 @@ def reality(daemon: Any, there: dict[str, Any]) -> list[str]:
         "runtime states": set(os.listdir(f"{daemon.exec_root}/runtime")) - {".cache"},
         "monitors": {line.split(" -c ")[1].split()[0] for line in daemon.processes().values() if "/conmon " in line},
     }
-    out += [f"{what}: {sorted(name[:12] for name in names ^ ids)} too many or missing" for what, names in found.items() if names != ids]
+    out += [
+        f"{what}: {sorted(name[:12] for name in names ^ ids)} too many or missing"
+        for what, names in found.items()
+        if names != ids
+    ]
     everything = {each.id for each in there.values()}
     if (folders := set(os.listdir(f"{daemon.data_root}/containers"))) != everything:
         out.append(f"directories: {folders ^ everything}")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,12 @@ def test_bad_flags(tmp_path: Path, flags: list[str], words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("{", "invalid JSON"), ("[]", "not a JSON object"), ('{"nonsense": 1}', "don't match any configuration option: nonsense")]
+    ("text", "words"),
+    [
+        ("{", "invalid JSON"),
+        ("[]", "not a JSON object"),
+        ('{"nonsense": 1}', "don't match any configuration option: nonsense"),
+    ],
 )
 def test_a_malformed_config_file(tmp_path: Path, text: str, words: str) -> None:
     file = tmp_path / "daemon.json"
@@ -107,6 +114,16 @@ def test_leftovers_of_a_killed_daemon_do_not_stop_the_next(make_daemon: Callable
     assert os.path.exists(daemon.socket) and os.path.exists(f"{daemon.exec_root}/naru.pid")
     daemon.start()
     assert daemon.client.ping()
+
+
+def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with closing(sqlite3.connect(tmp_path / "data" / "naru.db")) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    text = refused(
+        "--data-root", f"{tmp_path}/data", "--exec-root", f"{tmp_path}/exec", "--host", f"unix://{tmp_path}/s"
+    )
+    assert "naru.db has schema 99" in text
 
 
 @pytest.mark.parametrize("damage", [b"", b"garbage" * 1000, None])

@@ -59,7 +59,15 @@ def debian() -> Path:
         tar.parent.mkdir(parents=True, exist_ok=True)
         part = tar.with_suffix(f".{os.getpid()}.part")
         components = "main,universe" if release["ID"] == "ubuntu" else "main"
-        command = ["mmdebstrap", "--quiet", "--format=tar", "--variant=minbase", f"--components={components}", suite, str(part)]
+        command = [
+            "mmdebstrap",
+            "--quiet",
+            "--format=tar",
+            "--variant=minbase",
+            f"--components={components}",
+            suite,
+            str(part),
+        ]
         subprocess.run(command, check=True, timeout=300, capture_output=True)
         part.rename(tar)
     return tar
@@ -71,12 +79,16 @@ class Shell:
     def __init__(self, client: str, daemon: Any) -> None:
         path = f"{os.environ['PATH']}:{PROJECT / '.venv' / 'bin'}"
         self.name = client
-        self.command = [sys.executable, "-m", "naru"] if client == "naru" else [shutil.which("docker", path=path) or "docker"]
+        self.command = (
+            [sys.executable, "-m", "naru"] if client == "naru" else [shutil.which("docker", path=path) or "docker"]
+        )
         self.env = daemon.environment()
 
     def __call__(self, *words: str, data: bytes | None = None, code: int = 0, cwd: Path | None = None) -> str:
         """Standard output. The exit code has to be this one."""
-        done = subprocess.run([*self.command, *words], input=data, capture_output=True, env=self.env, timeout=200, cwd=cwd)
+        done = subprocess.run(
+            [*self.command, *words], input=data, capture_output=True, env=self.env, timeout=200, cwd=cwd
+        )
         said = f"{' '.join(words)}\n{done.stdout.decode(errors='replace')[-3000:]}\n{done.stderr.decode(errors='replace')[-3000:]}"
         assert done.returncode == code, said
         return done.stdout.decode(errors="replace")
@@ -91,7 +103,9 @@ class Shell:
         """(exit code, what the terminal showed); `typed` is entered once `until` has been shown."""
         master, slave = pty.openpty()
         try:
-            process = subprocess.Popen([*self.command, *words], stdin=slave, stdout=slave, stderr=slave, env=self.env, start_new_session=True)
+            process = subprocess.Popen(
+                [*self.command, *words], stdin=slave, stdout=slave, stderr=slave, env=self.env, start_new_session=True
+            )
             os.close(slave)
             shown, entered = b"", False
             while select.select([master], [], [], 20)[0]:
@@ -176,7 +190,11 @@ def build(shell: Shell, debian: Path, folder: Path) -> None:
     base, nginx, web = (layers(shell, image) for image in ("job/debian:1", "job/nginx", "job/web:1"))
     assert len(base) == 1 and nginx[:1] == base and web[: len(nginx)] == nginx and len(web) > len(nginx)
     config = shell.json("inspect", "-f", "{{json .Config}}", "job/web:1")
-    assert config["WorkingDir"] == "/srv/www" and "SITE=/srv/www" in config["Env"] and config["ExposedPorts"] == {"80/tcp": {}}
+    assert (
+        config["WorkingDir"] == "/srv/www"
+        and "SITE=/srv/www" in config["Env"]
+        and config["ExposedPorts"] == {"80/tcp": {}}
+    )
     assert config["Labels"] == {"org.example.title": "A page"} and config["Cmd"] == ["nginx", "-g", "daemon off;"]
     history = shell("history", "--no-trunc", "job/web:1")
     assert "apt-get install" in history and "COPY" in history
@@ -214,7 +232,11 @@ def talk(shell: Shell) -> None:
         assert following.stdout is not None
         lines = [following.stdout.readline(), following.stdout.readline()]
         assert b"GET / HTTP/1" in lines[0] and b"GET /pages/second.html" in lines[1]
-        fetch("http://" + shell("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", "web").strip() + "/?later")
+        fetch(
+            "http://"
+            + shell("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", "web").strip()
+            + "/?later"
+        )
         assert b"GET /?later" in following.stdout.readline()
     finally:
         following.terminate()

@@ -80,8 +80,17 @@ def test_read_only_paths_cannot_be_written(box: Any) -> None:
 
 
 def test_calls_that_are_refused(box: Any) -> None:
-    for command in ("mount -t tmpfs none /tmp", "umount /proc", "unshare -m true", "unshare -U true", "date -s 12:00", "chroot / unshare -n true"):
-        assert "not permitted" in inside(box, f"busybox {command}") or "denied" in inside(box, f"busybox {command}"), command
+    for command in (
+        "mount -t tmpfs none /tmp",
+        "umount /proc",
+        "unshare -m true",
+        "unshare -U true",
+        "date -s 12:00",
+        "chroot / unshare -n true",
+    ):
+        assert "not permitted" in inside(box, f"busybox {command}") or "denied" in inside(box, f"busybox {command}"), (
+            command
+        )
 
 
 def test_no_mount_of_the_host_is_seen(daemon: Any, box: Any) -> None:
@@ -95,8 +104,40 @@ def test_no_mount_of_the_host_is_seen(daemon: Any, box: Any) -> None:
 
 def test_devices(box: Any) -> None:
     names = set(inside(box, "ls /dev").split())
-    assert {"null", "zero", "full", "random", "urandom", "tty", "pts", "shm", "mqueue", "fd", "stdin", "stdout", "stderr", "ptmx"} <= names
-    assert names <= {"null", "zero", "full", "random", "urandom", "tty", "console", "core", "pts", "shm", "mqueue", "fd", "stdin", "stdout", "stderr", "ptmx"}
+    assert {
+        "null",
+        "zero",
+        "full",
+        "random",
+        "urandom",
+        "tty",
+        "pts",
+        "shm",
+        "mqueue",
+        "fd",
+        "stdin",
+        "stdout",
+        "stderr",
+        "ptmx",
+    } <= names
+    assert names <= {
+        "null",
+        "zero",
+        "full",
+        "random",
+        "urandom",
+        "tty",
+        "console",
+        "core",
+        "pts",
+        "shm",
+        "mqueue",
+        "fd",
+        "stdin",
+        "stdout",
+        "stderr",
+        "ptmx",
+    }
     assert "Operation not permitted" in inside(box, "mknod /tmp/d b 8 0 && head -c 1 /tmp/d 2>&1")
 
 
@@ -121,7 +162,13 @@ def test_users_that_do_not_exist_never_become_root(client: docker.DockerClient, 
 
 
 def test_extra_groups(client: docker.DockerClient) -> None:
-    assert run(client, "id -G", user="alice", group_add=["3000", "root"]).split() == ["1001", "0", "100", "2000", "3000"]
+    assert run(client, "id -G", user="alice", group_add=["3000", "root"]).split() == [
+        "1001",
+        "0",
+        "100",
+        "2000",
+        "3000",
+    ]
 
 
 def test_hostname_hosts_and_resolv_conf(box: Any) -> None:
@@ -167,7 +214,9 @@ def test_oom_score_limits_and_cgroup(client: docker.DockerClient) -> None:
     assert run(client, "cat /proc/self/oom_score_adj", oom_score_adj=100) == "100\n"
     limits = [docker.types.Ulimit(name="nofile", soft=100, hard=200)]
     assert run(client, "ulimit -n; ulimit -Hn", ulimits=limits) == "100\n200\n"
-    container = client.containers.run("busybox", ["sleep", "600"], detach=True, mem_limit="32m", pids_limit=50, cpu_quota=50_000)
+    container = client.containers.run(
+        "busybox", ["sleep", "600"], detach=True, mem_limit="32m", pids_limit=50, cpu_quota=50_000
+    )
     container.reload()
     with open(f"/proc/{container.attrs['State']['Pid']}/cgroup") as file:
         groups = dict(line.strip().split(":", 2)[1:] for line in file)
@@ -181,14 +230,18 @@ def test_oom_score_limits_and_cgroup(client: docker.DockerClient) -> None:
 
 def test_sysctls(client: docker.DockerClient) -> None:
     assert run(client, "cat /proc/sys/net/core/somaxconn", sysctls={"net.core.somaxconn": "77"}) == "77\n"
-    assert run(client, "cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/net/ipv4/ping_group_range").split() == ["0", "0", "2147483647"]
+    assert run(
+        client, "cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/net/ipv4/ping_group_range"
+    ).split() == ["0", "0", "2147483647"]
     with pytest.raises(APIError, match="not in a separate kernel namespace"):
         run(client, "true", sysctls={"kernel.panic": "1"})
 
 
 def test_the_host_is_as_before(daemon: Any, client: docker.DockerClient) -> None:
     """Every mount is in a private namespace; directories that are made are made inside."""
-    container = client.containers.run("busybox", ["sleep", "600"], detach=True, working_dir="/made-in-here", volumes=["/data"])
+    container = client.containers.run(
+        "busybox", ["sleep", "600"], detach=True, working_dir="/made-in-here", volumes=["/data"]
+    )
     with open("/proc/self/mounts") as file:
         assert daemon.path not in file.read()
     assert container.exec_run(["pwd"]).output == b"/made-in-here\n"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from naru.errors import Unsupported
 from naru.store.db import SCHEMA_VERSION, Database
 
 INSERT = "INSERT INTO volume (name, record) VALUES (?, ?)"
@@ -94,7 +95,9 @@ def test_what_was_written_survives_a_kill(path: str) -> None:
         assert len(names(db)) == 100 and db.damaged is None
 
 
-@pytest.mark.parametrize("damage", [b"this is no database " * 500, b"\0" * 10_000, b"SQLite format 3\0" + b"\xff" * 9000])
+@pytest.mark.parametrize(
+    "damage", [b"this is no database " * 500, b"\0" * 10_000, b"SQLite format 3\0" + b"\xff" * 9000]
+)
 def test_a_damaged_database_is_put_aside_and_a_new_one_begun(path: str, damage: bytes) -> None:
     for number in (1, 2):
         Path(path).write_bytes(damage)
@@ -121,7 +124,7 @@ def test_a_newer_schema_is_refused_and_left_alone(path: str) -> None:
     Database(path).close()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
-    with pytest.raises(RuntimeError, match="newer than this naru's"):
+    with pytest.raises(Unsupported, match="newer than this naru's"):
         Database(path)
     assert os.listdir(os.path.dirname(path)) == ["naru.db"]
 

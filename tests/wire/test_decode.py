@@ -35,7 +35,9 @@ def test_go_manners(text: str | bytes, field: str, value: object) -> None:
 
 
 def test_nested_structs_are_folded_too() -> None:
-    made = create('{"hostconfig":{"PORTBINDINGS":{"80/tcp":[{"hostport":"1"},{"HostIP":null}],"81/tcp":null},"memory":7}}')
+    made = create(
+        '{"hostconfig":{"PORTBINDINGS":{"80/tcp":[{"hostport":"1"},{"HostIP":null}],"81/tcp":null},"memory":7}}'
+    )
     assert made.host_config is not None
     assert made.host_config.memory == 7
     assert made.host_config.port_bindings == {"80/tcp": [PortBinding(host_port="1"), PortBinding()], "81/tcp": None}
@@ -64,7 +66,9 @@ def test_refusals(text: str, words: str) -> None:
     assert str(caught.value) == words
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, '{"StopTimeout":' + "9" * 5000 + "}", "\0", '{"a":1e999}x'])
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"a":' * 100_000, '{"StopTimeout":' + "9" * 5000 + "}", "\0", '{"a":1e999}x']
+)
 def test_absurd_input_is_an_error_not_a_crash(text: str) -> None:
     with pytest.raises(InvalidArgument):
         create(text)
@@ -73,7 +77,15 @@ def test_absurd_input_is_an_error_not_a_crash(text: str) -> None:
 def test_encode_uses_dockers_names_and_leaves_text_alone() -> None:
     assert encode(PortBinding(host_ip="\u00e9")) == '{"HostIp":"\u00e9","HostPort":""}'.encode()
     wire = builtins(HostConfig())
-    for name in ("ContainerIDFile", "UTSMode", "IOMaximumIOps", "BlkioDeviceReadIOps", "PidsLimit", "NanoCpus", "CpusetCpus"):
+    for name in (
+        "ContainerIDFile",
+        "UTSMode",
+        "IOMaximumIOps",
+        "BlkioDeviceReadIOps",
+        "PidsLimit",
+        "NanoCpus",
+        "CpusetCpus",
+    ):
         assert name in wire
 
 

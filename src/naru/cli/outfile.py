@@ -58,9 +58,13 @@ def read(path: str) -> Iterator[bytes]:
     if path in ("", "-"):
         return _pieces(os.dup(0))
     try:
-        return _pieces(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise InvalidArgument(f"open {path}: {(error.strerror or '').lower()}") from error
+    if os.path.isdir(f"/proc/self/fd/{fd}"):
+        os.close(fd)
+        raise InvalidArgument(f"read {path}: is a directory")
+    return _pieces(fd)
 
 
 def _pieces(fd: int) -> Iterator[bytes]:

@@ -301,6 +301,12 @@ def _value(operand: list[Any], dot: Any, scope: dict[str, Any]) -> Any:
     return value
 
 
+def _by_go_name(value: dict[str, Any], name: str) -> Any:
+    """JSON's `ApiVersion` is Go's `.APIVersion`: people write the field's name in Go, where the letter case may differ."""
+    same = [key for key in value if key.lower() == name.lower()]
+    return value[same[0]] if len(same) == 1 else Missing(name)
+
+
 def _field(value: Any, name: str, path: str) -> Any:
     if isinstance(value, Row):
         try:
@@ -308,7 +314,7 @@ def _field(value: Any, name: str, path: str) -> Any:
         except TemplateError as error:
             raise TemplateError(f'executing "" at <{path}>: {error}') from error
     if isinstance(value, dict):
-        return value[name] if name in value else Missing(name)
+        return value[name] if name in value else _by_go_name(value, name)
     if isinstance(value, Missing) or value is None:
         raise TemplateError(f'executing "" at <{path}>: nil data; no entry for key "{name}"')
     raise TemplateError(f'executing "" at <{path}>: can\'t evaluate field {name} in type {type(value).__name__}')

@@ -68,7 +68,7 @@ def _resolve_user(text: str, passwd: str) -> tuple[int, int, str, str]:
             return uid, gid, home, name
     if number is not None:
         return number, 0, "/", ""
-    if wanted.lstrip("-").isdigit():
+    if wanted.isascii() and wanted.lstrip("-").isdigit():
         raise InvalidArgument(f"uids and gids must be in range 0-{MAX_ID}")
     raise InvalidArgument(f"unable to find user {wanted}: no matching entries in passwd file")
 
@@ -80,6 +80,6 @@ def _resolve_group(text: str, group: str) -> int:
             return gid
     if number is not None:
         return number
-    if text.lstrip("-").isdigit():
+    if text.isascii() and text.lstrip("-").isdigit():
         raise InvalidArgument(f"uids and gids must be in range 0-{MAX_ID}")
     raise InvalidArgument(f"unable to find group {text}: no matching entries in group file")

@@ -123,7 +123,7 @@ def load(arguments: argparse.Namespace, environment: Mapping[str, str] = os.envi
             values[option.field] = _boolean(option, given) if option.switch else given
         elif in_file is not None:
             values[option.field] = in_file
-    if "default_registry" not in values and environment.get("NARU_DEFAULT_REGISTRY"):
+    if arguments.default_registry is None and environment.get("NARU_DEFAULT_REGISTRY"):
         values["default_registry"] = environment["NARU_DEFAULT_REGISTRY"]
     config = Config(**values)
     _validate(config)

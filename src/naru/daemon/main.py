@@ -17,6 +17,7 @@ from naru.api.http import Server
 from naru.daemon.compose import running
 from naru.daemon.config import Config, arguments, load
 from naru.errors import InvalidArgument, NaruError
+from naru.linux.process import keep_descriptors
 
 log = logging.getLogger("naru.daemon")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
@@ -32,6 +33,7 @@ def main(argv: Sequence[str]) -> int:
         config = load(given)
         level = _LEVELS["debug" if config.debug else config.log_level]
         logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+        keep_descriptors()
         asyncio.run(serve(config))
     except NaruError as error:
         print(f"naru daemon: {error}", file=sys.stderr)

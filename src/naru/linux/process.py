@@ -12,6 +12,7 @@ import fcntl
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 DEVNULL = -3
@@ -24,6 +25,15 @@ class Result:
     exit_code: int  # 128 + n if killed by signal n
     stdout: bytes
     stderr: bytes
+
+
+def keep_descriptors() -> None:
+    """Give none of the descriptors that we were started with to children. Python opens its own that way; those that a shell
+    or a service manager left open would otherwise live as long as the longest monitor."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2:
+            with suppress(OSError):  # the one that the listing itself had open
+                os.set_inheritable(int(name), False)
 
 
 def spawn(

@@ -28,6 +28,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from naru.errors import Unsupported
+
 SCHEMA_VERSION = 1
 
 _SCHEMA = """
@@ -84,7 +86,7 @@ class Database:
     def _migrate(connection: sqlite3.Connection) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:
-            raise RuntimeError(
+            raise Unsupported(
                 f"naru.db has schema {version}, newer than this naru's {SCHEMA_VERSION}: use a newer naru"
             )
         for step in range(version, SCHEMA_VERSION):
