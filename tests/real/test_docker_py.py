@@ -14,7 +14,8 @@ import docker
 import pytest
 from docker.errors import APIError, ContainerError, ImageNotFound, NotFound
 
-pytestmark = pytest.mark.root
+# docker-py leaves responses of hijacked connections to the garbage collector, which Python 3.13 reports
+pytestmark = [pytest.mark.root, pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")]
 
 SLEEP = ["sleep", "600"]
 TRAPPED = ["sh", "-c", "trap 'exit 3' TERM; while true; do sleep 0.05; done"]

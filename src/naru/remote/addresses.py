@@ -18,6 +18,8 @@ def is_public(address: str) -> bool:
 
 async def is_private(host: str) -> bool:
     """True if host has any address that is not public; a name that does not resolve is for the request to report."""
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761: whatever a resolver without /etc/hosts says
+        return True
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:
