@@ -30,7 +30,7 @@ repository() { # as it stands here; its .venv is the guest's own
 }
 make_disk() { # a new one for each state of what it is made from. ./setup.sh runs in a chroot: emulated, it takes ten times longer
   local want root=$store/$suite.root
-  want=$(cat "$here/requirements.lock" "$here/pyproject.toml" "$here/setup.sh" "$here/bench/guest.sh" | sha256sum)
+  want=$(cat "$here/requirements.lock" "$here/pyproject.toml" "$here/setup.sh" "$here/bench/guest.sh" | sha256sum | cut -d" " -f1)
   [ "$(cat "$disk.made-from" 2>/dev/null)" != "$want" ] || return 0
   rm -f "$disk" "$disk.made-from"
   repository >"$store/repository.tar"
@@ -44,7 +44,8 @@ make_disk() { # a new one for each state of what it is made from. ./setup.sh run
   configure "$root"
   cp "$root"/boot/vmlinuz-* "$store/$suite.kernel"
   cp "$root"/boot/initrd.img-* "$store/$suite.initrd"
-  mke2fs -q -F -t ext4 -d "$root" "$disk" 8G
+  truncate -s 8G "$disk"
+  mke2fs -q -F -t ext4 -d "$root" "$disk"
   rm -r --one-file-system "$root"
   echo "$want" >"$disk.made-from"
 }
@@ -118,7 +119,7 @@ guest() { # a command line in the guest
 }
 halt() {
   [ -n "${machine:-}" ] || return 0
-  kill "$machine" 2>/dev/null || true
+  kill -KILL "$machine" 2>/dev/null || true # its disk is a snapshot
   wait "$machine" 2>/dev/null || true
   machine=
 }

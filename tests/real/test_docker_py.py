@@ -18,7 +18,7 @@ from docker.errors import APIError, ContainerError, ImageNotFound, NotFound
 pytestmark = [pytest.mark.root, pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")]
 
 SLEEP = ["sleep", "600"]
-TRAPPED = ["sh", "-c", "trap 'exit 3' TERM; while true; do sleep 0.05; done"]
+TRAPPED = ["sh", "-c", "trap 'exit 3' TERM; echo ready; while true; do sleep 0.05; done"]
 
 
 def tar_of(**files: str) -> bytes:
@@ -131,6 +131,7 @@ def test_wait_conditions(client: docker.DockerClient, condition: str) -> None:
         container.start()
         thread = threading.Thread(target=lambda: answers.append(container.wait(condition=condition)))
         thread.start()
+    assert next(iter(container.logs(stream=True))) == b"ready\n"  # only now does it listen to signals
     container.stop()
     if condition == "removed":
         container.remove()
@@ -149,6 +150,7 @@ def test_wait_of_one_that_has_ended_answers_at_once(client: docker.DockerClient)
 
 def test_stop_start_restart_kill_rename(client: docker.DockerClient) -> None:
     container = client.containers.run("busybox", TRAPPED, detach=True, name="first")
+    assert next(iter(container.logs(stream=True))) == b"ready\n"
     container.stop()
     container.reload()
     assert (container.status, container.attrs["State"]["ExitCode"]) == ("exited", 3)
