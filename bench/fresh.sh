@@ -14,7 +14,7 @@ mkdir -p "$store"
 components=main
 [ "$suite" != noble ] || components=main,universe
 [ -e "$store/$suite.tar" ] || {
-  mmdebstrap --quiet --format=tar --variant=minbase --components=$components --include=python3,ca-certificates "$suite" "$store/$suite.part"
+  mmdebstrap --quiet --format=tar --variant=minbase --components=$components --include=apt,python3,ca-certificates "$suite" "$store/$suite.part"
   mv "$store/$suite.part" "$store/$suite.tar"
 }
 root=$(mktemp -d "$store/$suite.XXXX")
@@ -64,6 +64,7 @@ nsenter --net="/run/netns/$name" unshare --mount --pid --fork --kill-child bash 
   umount -l /host
   . /etc/os-release
   echo "A fresh $PRETTY_NAME with $(python3 --version)"
-  "$@"' fresh "$root" "$@" &
+  "$@" && exit # not the last word, which bash would become: process 1 has to reap, as everywhere
+' fresh "$root" "$@" &
 pid=$!
 wait "$pid"

@@ -84,7 +84,8 @@ PLAIN
 # --- the machine ---------------------------------------------------------------------------------------------------
 
 boot() { # qemu's pid is in $machine, the port of its sshd in $port
-  local accel=${GUEST_ACCEL:-} model=max program=/sbin/init
+  accel=${GUEST_ACCEL:-}
+  local model=max program=/sbin/init
   [ -n "$accel" ] || accel=$([ -w /dev/kvm ] && grep -qwE 'vmx|svm' /proc/cpuinfo && echo kvm || echo tcg)
   [ "$accel" = tcg ] || model=host
   [ "$init" = systemd ] || program=/sbin/plain-init
@@ -111,7 +112,6 @@ boot() { # qemu's pid is in $machine, the port of its sshd in $port
     [ $((SECONDS - began)) -lt 300 ] || fail "it does not come up: see $store/$suite.console"
     sleep 0.2
   done
-  say "$suite with $accel is up after $((SECONDS - began)) s; another shell: ssh -i $store/key -p $port root@127.0.0.1"
 }
 guest() { # a command line in the guest
   ssh -q -i "$store/key" -p "$port" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes \
@@ -134,9 +134,11 @@ trap 'exit 130' INT TERM HUP
 make_disk
 boot
 repository | guest 'tar -C naru -x --no-same-owner --warning=no-timestamp'
+say "$suite with $accel is up after $SECONDS s; another shell: ssh -i $store/key -p $port root@127.0.0.1"
 [ ! -t 0 ] || terminal=(-t)
 command=${1:-exec bash -l}
 shift || true
 code=0
-guest "cd naru && export PATH=\$PWD/.venv/bin:\$PATH && $command $*" || code=$?
+guest "cd naru && export PATH=\$PWD/.venv/bin:\$PATH && $command $*" <&0 & # so that a signal ends this script at once
+wait $! || code=$?
 exit "$code"

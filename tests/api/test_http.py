@@ -307,114 +307,17 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_is_an_error_to_the_reade
     site(handler, work)
 
 
-# -- hijacking ------------------------------------------------------------------------------------------------------------
-
-
-async def shout(exchange: Exchange) -> None:
-    """Takes the connection and answers in capitals until the client closes its half."""
-    if exchange.target == b"/plain":
-        await exchange.send(200, body=b"not taken")
-        return
-    body = await exchange.body.read()
-    upgrade = exchange.headers.get("upgrade")
-    head = [("Upgrade", upgrade), ("Connection", "Upgrade")] if upgrade else [("Content-Type", "raw")]
-    duplex = await exchange.hijack(101 if upgrade else 200, head, "UPGRADED" if upgrade else None)
-    await duplex.write(b"[" + body + b"]")
-    while data := await duplex.read():
-        await duplex.write(data.upper())
-    await duplex.write(b"bye")
-
-
-@pytest.mark.parametrize("upgrade", [b"Connection: Upgrade\r\nUpgrade: tcp\r\n", b""])
-@pytest.mark.parametrize("body", [b"", b"{}"])
-@pytest.mark.parametrize("early", [b"", b"early "])
-def test_hijack(site: Run, upgrade: bytes, body: bytes, early: bytes) -> None:
-    async def work(made: Site) -> None:
-        client = await made.connect()
-        length = b"Content-Length: %d\r\n" % len(body) if body else b""
-        await client.send(
-            b"POST /h HTTP/1.1\r\nHost: x\r\n" + upgrade + length + b"\r\n" + body + (early if upgrade else b"")
-        )
-        status, headers = await client.head()
-        assert status == (101 if upgrade else 200)
-        assert "content-length" not in headers and "transfer-encoding" not in headers
-        assert await client.reader.readexactly(len(body) + 2) == b"[" + body + b"]"
-        await client.send(b"late")
-        client.shut()
-        assert await client.rest() == ((early if upgrade else b"") + b"late").upper() + b"bye"
-
-    site(shout, work)
-
-
-def test_the_body_of_an_upgrade_may_come_later(site: Run) -> None:
-    async def work(made: Site) -> None:
-        client = await made.connect()
-        await client.send(
-            b"POST /h HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 6\r\n\r\nab"
-        )
-        await client.send(b"cd")
-        await client.send(b"efxyz")
-        assert (await client.head())[0] == 101
-        client.shut()
-        assert await client.rest() == b"[abcdef]XYZbye"
-
-    site(shout, work)
-
-
-def test_an_upgrade_that_is_not_taken_leaves_http(site: Run) -> None:
-    async def work(made: Site) -> None:
-        client = await made.connect()
-        await client.send(
-            b"GET /plain HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n" + GET % b"/plain"
-        )
-        assert (await client.answer())[2] == b"not taken"
-        assert (await client.answer())[2] == b"not taken"
-        assert (await client.ask(GET % b"/plain"))[2] == b"not taken"
-
-    site(shout, work)
-
-
-def test_a_hijacked_client_that_vanishes_is_told_to_the_handler(site: Run) -> None:
-    gone = asyncio.Event()
-
+def test_a_handler_that_fails_ends_its_own_connection_only(site: Run, caplog: pytest.LogCaptureFixture) -> None:
     async def handler(exchange: Exchange) -> None:
-        duplex = await exchange.hijack(200, [])
-        while await duplex.read():
-            pass
-        try:
-            while True:  # a half-close looks the same until something is written
-                await duplex.write(b"anybody there?")
-                await asyncio.sleep(0)
-        finally:
-            await duplex.closed.wait()
-            gone.set()
+        if exchange.target == b"/fault":
+            raise ZeroDivisionError
+        await echo(exchange)
 
     async def work(made: Site) -> None:
-        client = await made.connect()
-        await client.send(GET % b"/")
-        await client.head()
-        await client.close()
-        await gone.wait()
+        other, client = await made.connect(), await made.connect()
+        await client.send(GET % b"/fault")
+        assert await client.rest() == b""
+        assert (await other.ask(GET % b"/fine"))[2] == b"GET /fine "
 
     site(handler, work)
-
-
-def test_stop_closes_connections_and_cancels_handlers(site: Run) -> None:
-    began, cancelled = asyncio.Event(), []
-
-    async def handler(exchange: Exchange) -> None:
-        began.set()
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            cancelled.append(True)
-            raise
-
-    async def work(made: Site) -> None:
-        busy = await made.connect()
-        await made.connect()
-        await busy.send(GET % b"/")
-        await began.wait()
-
-    site(handler, work)
-    assert cancelled == [True]
+    assert "GET /fault" in caplog.text and "ZeroDivisionError" in caplog.text

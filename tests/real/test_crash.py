@@ -267,3 +267,34 @@ def test_a_killed_monitor_is_an_end(make_daemon: Callable[..., Any]) -> None:
     container.start()
     container.remove(force=True)
     assert daemon.settled() == []
+
+
+def test_execs_that_race_with_the_end_of_their_container(make_daemon: Callable[..., Any]) -> None:
+    """Each is run or refused; the daemon is none the worse for it."""
+    daemon = make_daemon()
+    daemon.start()
+    daemon.import_busybox()
+    pid, strange = daemon.pid, []
+
+    def work() -> None:
+        with closing(docker.APIClient(base_url=daemon.url, version="1.56", timeout=20)) as api:
+            for _ in range(8):
+                id = api.create_container("busybox", ["sleep", "0.05"])["Id"]
+                api.start(id)
+                try:
+                    while True:
+                        api.exec_start(api.exec_create(id, ["true"])["Id"])
+                except APIError as error:
+                    if "is not running" not in str(error):
+                        strange.append(str(error))
+                api.wait(id)
+                api.remove_container(id)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(50)
+    assert strange == []
+    assert daemon.pid == pid and daemon.client.ping()
+    assert daemon.settled() == []

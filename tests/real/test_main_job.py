@@ -64,6 +64,7 @@ def debian() -> Path:
             "--quiet",
             "--format=tar",
             "--variant=minbase",
+            "--include=apt",  # Ubuntu counts it as a luxury
             f"--components={components}",
             suite,
             str(part),

@@ -226,6 +226,9 @@ class Connection(asyncio.Protocol):
             self.close()  # nobody is there to be told
         except asyncio.CancelledError:
             self.close()
+        except Exception:  # the root of a task: a handler's fault ends its connection and no other
+            log.exception("%s %s", exchange.method, exchange.target.decode("latin-1"))
+            self.close()
         finally:
             self._after(exchange)
 

@@ -101,7 +101,11 @@ class Execs:
             raise Conflict(f"container {id} is not running")
 
     def _find_user(self, owner: Owner, spec: str) -> User:
-        with Root.at(f"/proc/{owner.record.state.pid}/root") as root:
+        try:
+            inside = Root.at(f"/proc/{owner.record.state.pid}/root")
+        except OSError as error:  # it has ended, and its owner has not got round to saying so
+            raise Conflict(f"container {owner.record.id} is not running") from error
+        with inside as root:
             return find_user(root, spec, owner.record.host.group_add or [])
 
     def _forget_ended(self) -> None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import json
+import logging
 import os
 import signal
 import struct
@@ -29,10 +30,13 @@ from typing import Any
 
 from naru.errors import Internal
 from naru.linux import process
+from naru.linux.cgroup import vacate_root
 from naru.linux.erase import remove_tree
 from naru.linux.host import UNIFIED, Host
 from naru.linux.mounts import run_in_private_namespace
 from naru.linux.syscalls import umount
+
+log = logging.getLogger(__name__)
 
 _ENV = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -95,6 +99,10 @@ class Runtime:
             self._global.append("--cgroup-manager=cgroupfs")
         for folder in ("containers", "runtime", "exits"):
             os.makedirs(f"{root}/{folder}", mode=0o700, exist_ok=True)
+        try:
+            vacate_root(host)
+        except OSError as error:
+            log.warning("containers cannot have limits on this host: %s: %s", error.filename, error.strerror)
 
     def bundle(self, id: str) -> str:
         return f"{self.root}/containers/{id}"
@@ -197,17 +205,27 @@ class Runtime:
             os.close(error)
 
     async def spawn(
-        self, words: Sequence[str], *, fds: Mapping[int, int], log: str = "", prepare: Callable[[], None] | None = None
+        self,
+        words: Sequence[str],
+        *,
+        fds: Mapping[int, int],
+        log: str = "",
+        prepare: Callable[[], None] | None = None,
+        oom_score_adj: int = 0,
     ) -> int:
         """Run the runtime with these words; its pid. With `log`, its own errors go there, as JSON lines; `prepare` runs
-        first, in the private mount namespace that the runtime then lives in."""
+        first, in the private mount namespace that the runtime then lives in. What crun executes in a container inherits
+        `oom_score_adj`, where otherwise it would be protected as the daemon is."""
         options = [f"--log={log}", "--log-format=json"] if log else []
 
         def work() -> int:
             if prepare is not None:
                 prepare()
             self._hide_unified()
-            return process.spawn([self._runtime, *self._global, *options, *words], env=_ENV, fds=fds)
+            pid = process.spawn([self._runtime, *self._global, *options, *words], env=_ENV, fds=fds)
+            with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/oom_score_adj", "w") as file:
+                file.write(str(oom_score_adj))
+            return pid
 
         return await run_in_private_namespace(work)
 

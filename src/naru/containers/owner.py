@@ -172,7 +172,9 @@ class Owner:
         changed = change(self.record)
         if self.record.state.status.is_live:
             try:
-                await self._around.runtime.update(self.record.id, resources(changed, self._around.host.cgroup_version))
+                await self._around.runtime.update(
+                    self.record.id, resources(changed, self._around.host.cgroup_version, lift=True)
+                )
             except RuntimeFailure as error:
                 raise Internal(f"Cannot update container {self.record.id}: {error}") from error
         self.record = changed
@@ -200,7 +202,7 @@ class Owner:
                 validate.launch_options(record.host)
                 runtime = around.runtime
                 bundle = runtime.make_bundle(record.id)
-                undo.callback(self._remove_run)
+                undo.push_async_callback(self._remove_run)
                 network = await around.networking.join(record, undo)
                 undo.callback(network.close)
                 launch = Launch(
@@ -316,6 +318,8 @@ class Owner:
         if end is None:  # the monitor was killed: nobody holds the streams any more, so the rest goes too
             self.cgroup().kill()
             end = Exit(137, around.now_ns(), False)
+        elif self.record.host.pid_mode:  # its first process was not the end of its namespace: there may be more
+            self.cgroup().kill()
         await around.networking.leave(self.record)
         ran_ns = max(0, end.finished_ns - state.started_ns)
         policy = self.record.host.restart_policy
@@ -340,7 +344,7 @@ class Owner:
                 delay_ns / 1e9, self._submit, lambda: self._restart_now(restarts)
             )
         self._settle_waiters()
-        self._remove_run()
+        await self._remove_run()
         if auto_remove and self.record.host.auto_remove and delay_ns is None:
             await self._delete(volumes=True)
 
@@ -371,8 +375,10 @@ class Owner:
         self._unwatch()
         await self._settle(auto_remove=False)
 
-    def _remove_run(self) -> None:
-        self.cgroup().remove()
+    async def _remove_run(self) -> None:
+        group = self.cgroup()
+        if not group.remove() and not await asyncio.to_thread(group.end, KILL_GRACE_S):
+            log.error("container %s: its processes do not end", self.record.id[:12])
         self._around.runtime.remove_run(self.record.id)  # last: what is killed in between is found by it and cleared
 
     async def _delete(self, volumes: bool) -> None:

@@ -229,8 +229,9 @@ def _device_rules(container: Container, launch: Launch) -> list[Spec]:
     return rules
 
 
-def resources(container: Container, cgroup_version: int) -> Spec:
-    """`linux.resources` without the devices: the limits, which may also be updated while it runs."""
+def resources(container: Container, cgroup_version: int, *, lift: bool = False) -> Spec:
+    """`linux.resources` without the devices: the limits, which may also be updated while it runs: with `lift`, a limit
+    that is no more is said to be none. (A new group has none anyway, and crun 1.8 cannot say so.)"""
     host, out = container.host, Spec()
     memory = {
         "limit": host.memory or None,
@@ -252,8 +253,10 @@ def resources(container: Container, cgroup_version: int) -> Spec:
         kept = {key: value for key, value in values.items() if value is not None}
         if kept:
             out[name] = kept
-    if host.pids_limit is not None and host.pids_limit > 0:
+    if host.pids_limit and host.pids_limit > 0:
         out["pids"] = {"limit": host.pids_limit}
+    elif host.pids_limit is not None and lift:  # 0 and -1 are Docker's words for none
+        out["pids"] = {"limit": -1}
     if host.blkio_weight:
         out["blockIO"] = {"weight": host.blkio_weight}
     return out
@@ -281,6 +284,9 @@ def _mounts(container: Container, launch: Launch) -> list[Spec]:
         _mount("/sys/fs/cgroup", "cgroup", "cgroup", [*_NO_EXEC, sys_mode]),
         _mount("/dev/mqueue", "mqueue", "mqueue", _NO_EXEC),
     ]
+    if launch.cgroup_version == 2 and host.cgroupns_mode != "private":
+        # A fresh cgroup2 mount outside a namespace would take the host's own options (nsdelegate) away.
+        out[4] = _mount("/sys/fs/cgroup", "bind", "/sys/fs/cgroup", ["rbind", *_NO_EXEC, sys_mode])
     if host.pid_mode == "host" and "pid" not in dict(launch.join):
         out[0] = _mount("/proc", "bind", "/proc", ["rbind", "nosuid", "noexec", "nodev"])
     if launch.network is None:  # sysfs shows the network namespace that mounts it: with the host's own, bind the host's

@@ -11,7 +11,7 @@ import fcntl
 import logging
 import os
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -229,6 +229,20 @@ def _spawn(group: asyncio.TaskGroup, owner: Owner) -> None:
     group.create_task(owner.run(), name=f"owner-{owner.record.id[:12]}")
 
 
+class _Tasks(asyncio.TaskGroup):
+    """A task that fails is told of and ends alone: a fault of one container's must not end the daemon and all the others."""
+
+    def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
+        return super().create_task(_told(coro), **options)
+
+
+async def _told(work: Awaitable[Any]) -> Any:
+    try:
+        return await work
+    except Exception:
+        log.exception("a task has failed")
+
+
 @asynccontextmanager
 async def _tasks() -> AsyncIterator[asyncio.TaskGroup]:
     """A task group whose tasks are cancelled, not awaited, at the end: owners never finish by themselves."""
@@ -236,7 +250,7 @@ async def _tasks() -> AsyncIterator[asyncio.TaskGroup]:
 
     async def hold(started: asyncio.Future[asyncio.TaskGroup]) -> None:
         with suppress(asyncio.CancelledError):
-            async with asyncio.TaskGroup() as group:
+            async with _Tasks() as group:
                 started.set_result(group)
                 await stop.wait()
                 raise asyncio.CancelledError

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import select
 import signal
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from naru.linux.host import CGROUP_ROOT, Host
 
+_FREEZE_S = 10.0
 # The v1 controllers whose trees a container's group lives in; `systemd` is the named one.
 _V1 = ("pids", "freezer", "memory", "cpu", "cpuacct", "cpuset", "blkio", "devices", "hugetlb", "net_cls", "systemd")
 
@@ -31,6 +35,23 @@ class Usage:
     io_bytes: tuple[tuple[int, int, str, int], ...] = ()  # (major, minor, Read|Write, bytes)
 
 
+def vacate_root(host: Host) -> None:
+    """Move everybody in the root group of a v2 cgroup namespace (a container that a daemon runs in) to the group `/init`.
+
+    A group that has processes cannot give its members controllers; only the host's true root may (cgroup-v2, "No Internal
+    Process Constraint"). Does nothing elsewhere. Raises OSError, as for a cgroup file system that is mounted read-only.
+    """
+    if host.cgroup_version != 2 or not os.path.exists(f"{CGROUP_ROOT}/cgroup.type"):  # which the true root has not
+        return
+    moved: set[int] = set()
+    while left := set(_procs(CGROUP_ROOT)) - moved - {0}:  # 0 stands for a process of another pid namespace
+        os.makedirs(f"{CGROUP_ROOT}/init", exist_ok=True)
+        for pid in left:
+            with suppress(ProcessLookupError), open(f"{CGROUP_ROOT}/init/cgroup.procs", "w") as file:
+                file.write(str(pid))
+        moved |= left
+
+
 class Cgroup:
     """The group `path` ("/naru/<id>") in every hierarchy of the host. A group that does not exist is empty."""
 
@@ -49,21 +70,28 @@ class Cgroup:
         """Every process in the group or below, in no order."""
         found: list[int] = []
         for folder, _, _ in os.walk(self._dir("pids")):
-            with suppress(FileNotFoundError, OSError), open(f"{folder}/cgroup.procs") as file:
-                found += map(int, file.read().split())
+            with suppress(OSError):
+                found += _procs(folder)
         return found
 
     def exists(self) -> bool:
         return any(os.path.isdir(folder) for folder in self._dirs)
 
     def freeze(self, frozen: bool) -> None:
-        """Raises OSError."""
-        if self._v2:
-            path, value = f"{self._dir('')}/cgroup.freeze", "1" if frozen else "0"
-        else:
-            path, value = f"{self._dir('freezer')}/freezer.state", "FROZEN" if frozen else "THAWED"
-        with open(path, "w") as file:
-            file.write(value)
+        """Stop every process of the group, or let them go on. On v2 that has happened when this returns; it blocks until
+        then. Raises OSError; TimeoutError, with everything running as before, if some process cannot be stopped."""
+        if not self._v2:
+            with open(f"{self._dir('freezer')}/freezer.state", "w") as file:
+                file.write("FROZEN" if frozen else "THAWED")
+            return
+        folder = self._dir("")
+        with open(f"{folder}/cgroup.events") as events:
+            with open(f"{folder}/cgroup.freeze", "w") as file:
+                file.write("1" if frozen else "0")
+            if not _await_event(events.fileno(), f"frozen {int(frozen)}", _FREEZE_S):
+                with open(f"{folder}/cgroup.freeze", "w") as file:
+                    file.write("0")
+                raise TimeoutError(errno.ETIMEDOUT, "freeze: some process cannot be stopped", folder)
 
     def is_frozen(self) -> bool:
         path = f"{self._dir('')}/cgroup.freeze" if self._v2 else f"{self._dir('freezer')}/freezer.state"
@@ -75,15 +103,29 @@ class Cgroup:
 
     def kill(self) -> None:
         """SIGKILL for everybody in the group, frozen ones included."""
-        if self._v2 and os.path.exists(f"{self._dir('')}/cgroup.kill"):
-            with suppress(FileNotFoundError), open(f"{self._dir('')}/cgroup.kill", "w") as file:
-                file.write("1")
+        if self._v2:
+            try:
+                with open(f"{self._dir('')}/cgroup.kill", "w") as file:
+                    file.write("1")
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENODEV):  # there is no such group, or none any more
+                    raise
             return
         for pid in self.pids():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if self.is_frozen():
             self.freeze(False)
+
+    def end(self, timeout_s: float) -> bool:
+        """Kill everybody and take the group away; blocks until they have ended. False if that took too long."""
+        deadline = time.monotonic() + timeout_s
+        while not self.remove():
+            self.kill()
+            for pid in self.pids():
+                if not _await_end(pid, deadline - time.monotonic()):
+                    return False
+        return True
 
     def remove(self) -> bool:
         """Take the (empty) group away in every hierarchy; False if some process still lives in it."""
@@ -150,3 +192,31 @@ class Cgroup:
             self._number("memory", "memory.usage_in_bytes"), self._number("memory", "memory.limit_in_bytes"),
             self._table("memory", "memory.stat"), self._number("pids", "pids.current"), self._number("pids", "pids.max"), tuple(io),
         )  # fmt: skip
+
+
+def _procs(folder: str) -> list[int]:
+    with open(f"{folder}/cgroup.procs") as file:
+        return [int(word) for word in file.read().split()]
+
+
+def _await_event(fd: int, line: str, timeout_s: float) -> bool:
+    """Wait until cgroup.events, open as fd, has this line (the kernel reports a change of it as POLLPRI); False if late."""
+    deadline = time.monotonic() + timeout_s
+    poller = select.poll()
+    poller.register(fd, select.POLLPRI)
+    while line not in os.pread(fd, 4096, 0).decode().splitlines():
+        if not poller.poll(max(0, deadline - time.monotonic()) * 1000):
+            return False
+    return True
+
+
+def _await_end(pid: int, timeout_s: float) -> bool:
+    """Wait until a process has ended; False if late."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([pidfd], [], [], max(0, timeout_s))[0])
+    finally:
+        os.close(pidfd)

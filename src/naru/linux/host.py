@@ -7,10 +7,14 @@ import platform
 import shutil
 from dataclasses import dataclass
 
+from naru.linux.syscalls import libc
+
 CGROUP_ROOT = "/sys/fs/cgroup"
 UNIFIED = f"{CGROUP_ROOT}/unified"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/libexec/podman:/usr/lib/podman"
 _CGROUP2_MAGIC_TYPE = "cgroup2"
+_SYS_FSOPEN = 430  # <linux/mount.h>; the same number on every architecture
+_FSOPEN_CLOEXEC = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,7 @@ class Host:
     controllers: frozenset[str]
     blkio_weight: bool  # the kernel can weigh block I/O between groups
     hybrid: bool  # v1 with a cgroup2 tree under …/unified: hidden from the runtime, which refuses such hosts
+    overlay: bool  # overlayfs, which may be a module: it is loaded by now
     apparmor: bool
     capabilities: int  # bounding set of this process: bit n is capability n (capabilities(7))
     programs: dict[str, str]  # name → absolute path, of those that were found
@@ -52,6 +57,15 @@ def _mounts() -> dict[str, tuple[str, str]]:
             _, point, kind, options, *_ = line.split(" ")
             table[point] = (kind, options)
     return table
+
+
+def _has_overlay() -> bool:
+    """Ask the kernel for it as mount(2) would, which loads the module, and see."""
+    fd = libc.syscall(_SYS_FSOPEN, b"overlay", _FSOPEN_CLOEXEC)
+    if fd >= 0:
+        os.close(fd)
+    with open("/proc/filesystems") as file:
+        return "overlay" in file.read().split()
 
 
 def _os_release() -> dict[str, str]:
@@ -96,6 +110,7 @@ def probe(programs: tuple[str, ...] = ("crun", "runc", "conmon", "tini", "docker
         blkio_weight=os.path.exists(f"{CGROUP_ROOT}/blkio/blkio.weight") or (v2 and "io" in controllers),
         hybrid=not v2 and mounts.get(UNIFIED, ("",))[0] == _CGROUP2_MAGIC_TYPE,
         capabilities=_bounding_set(),
+        overlay=_has_overlay(),
         apparmor=os.path.exists("/sys/module/apparmor/parameters/enabled")
         and os.path.isdir("/sys/kernel/security/apparmor"),
         programs=found,
