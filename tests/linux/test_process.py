@@ -6,6 +6,8 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -135,3 +137,23 @@ def test_wait_readable_can_be_cancelled_and_used_again() -> None:
         os.close(write)
 
     asyncio.run(main())
+
+
+ORPHANS = """
+import asyncio, os
+from naru.linux.process import Child, adopt_orphans, spawn
+
+async def main():
+    adopt_orphans()
+    child = Child(spawn(["/bin/sh", "-c", "(sleep 0.1; exit 3) & exit 7"], env={"PATH": "/usr/bin:/bin"}))
+    await asyncio.sleep(0.5)  # long after both have ended: what we wait for ourselves has to be there still
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        assert file.read().split() == [str(child.pid)]
+    assert await child.wait_exit() == 7
+
+asyncio.run(main())
+"""
+
+
+def test_orphans_are_adopted_and_reaped_and_children_are_not() -> None:
+    subprocess.run([sys.executable, "-c", ORPHANS], check=True, timeout=10)

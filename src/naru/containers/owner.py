@@ -31,6 +31,7 @@ from naru.containers.waiting import PendingAttach, Waiter
 from naru.errors import Conflict, Internal, NaruError
 from naru.events import Event as Happening
 from naru.linux.cgroup import Cgroup
+from naru.linux.process import reap
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -254,7 +255,7 @@ class Owner:
         self.cgroup().kill()
         if not await monitor.wait_end_within(process, KILL_GRACE_S):
             monitor.kill_process(process)
-        self._reap(process.pid)
+        reap(process.pid)
 
     async def _connect_pending(self, bundle: str) -> None:
         pending, self.pending = self.pending, []
@@ -305,15 +306,10 @@ class Owner:
         if Action.SETTLE in self._step(Event.EXITED).actions:
             await self._settle()
 
-    @staticmethod
-    def _reap(pid: int) -> None:
-        with suppress(ChildProcessError):  # a monitor of an earlier daemon is nobody's child of ours
-            os.waitpid(pid, os.WNOHANG)
-
     async def _settle(self, *, auto_remove: bool = True) -> None:
         """The monitor has ended: take down what the run had, publish, decide about a restart."""
         around, state = self._around, self.record.state
-        self._reap(state.monitor_pid)
+        reap(state.monitor_pid)  # a monitor of an earlier daemon is no child of ours
         end = around.runtime.read_exit(self.record.id)
         if end is None:  # the monitor was killed: nobody holds the streams any more, so the rest goes too
             self.cgroup().kill()

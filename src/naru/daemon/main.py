@@ -17,7 +17,7 @@ from naru.api.http import Server
 from naru.daemon.compose import running
 from naru.daemon.config import Config, arguments, load
 from naru.errors import InvalidArgument, NaruError
-from naru.linux.process import keep_descriptors
+from naru.linux.process import adopt_orphans, keep_descriptors
 
 log = logging.getLogger("naru.daemon")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
@@ -54,6 +54,7 @@ async def serve(config: Config, *, ready: asyncio.Event | None = None, stop: asy
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     os.umask(0o022)
+    adopt_orphans()
     async with running(config) as daemon:
         server = Server(daemon.app)
         sockets = [_listen(host, config.group) for host in config.hosts]

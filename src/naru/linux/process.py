@@ -1,7 +1,7 @@
 """Child processes: spawned by vfork, watched by pidfd, with exactly the descriptors they are given.
 
-No `preexec_fn`, no fork of our own address space, no SIGCHLD handler and no watcher thread (a fork of a large Python
-takes 25 ms, a vfork half a millisecond). A child inherits 0, 1, 2 and what `fds` names, an empty signal mask, default
+No `preexec_fn`, no fork of our own address space and no watcher thread (a fork of a large Python takes 25 ms, a vfork
+half a millisecond). A child inherits 0, 1, 2 and what `fds` names, an empty signal mask, default
 SIGPIPE, and the environment given, nothing of the daemon's.
 """
 
@@ -11,13 +11,19 @@ import asyncio
 import fcntl
 import os
 import signal
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from naru.linux.syscalls import PR_SET_CHILD_SUBREAPER, check, libc
+
 DEVNULL = -3
 _CLEAR = [signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 _HIGH = 200  # sources are first moved above this, so that no dup2 overwrites the next one's source
+_ORPHAN_S = 0.02  # until when those who wait for a child of ours have reaped it
+_ours: set[int] = set()  # pids that we have spawned and not reaped yet
+_children = threading.Lock()  # between the spawning of a child and its name in the list
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +60,18 @@ def spawn(
         else:
             actions.append((os.POSIX_SPAWN_DUP2, moved[child], child))
     try:
-        return os.posix_spawn(
-            argv[0], list(argv), dict(env), file_actions=actions, setsid=new_session, setsigmask=(), setsigdef=_CLEAR
-        )
+        with _children:
+            pid = os.posix_spawn(
+                argv[0],
+                list(argv),
+                dict(env),
+                file_actions=actions,
+                setsid=new_session,
+                setsigmask=(),
+                setsigdef=_CLEAR,
+            )
+            _ours.add(pid)
+        return pid
     except OSError as error:
         raise OSError(error.errno, f"exec: {os.strerror(error.errno or 0)}", argv[0]) from error
     finally:
@@ -96,6 +111,7 @@ class Child:
             status = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)  # noqa: ASYNC222 - it has ended
         finally:
             os.close(self.pidfd)
+        _ours.discard(self.pid)
         assert status is not None
         return status.si_status if status.si_code == os.CLD_EXITED else 128 + status.si_status
 
@@ -108,6 +124,36 @@ def kill_and_reap(pid: int) -> None:
     """End a child of ours; it is gone when this returns. Blocks for as long as the kernel needs to tear it down."""
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
+    _ours.discard(pid)
+
+
+def reap(pid: int) -> None:
+    """Let go of a child that has ended; of any other process, nothing."""
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    _ours.discard(pid)
+
+
+def adopt_orphans() -> None:
+    """From now on, on the running event loop: the processes that our children leave behind become ours, and are reaped.
+
+    crun may leave a zombie in a container's pid namespace, whose end waits for it. Were it left to process 1, that would be
+    when process 1 gets round to it: never, if it is some program that reaps nobody. PR_SET_CHILD_SUBREAPER of prctl(2).
+    """
+    check(libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGCHLD, lambda: loop.call_later(_ORPHAN_S, _reap_orphans))
+
+
+def _reap_orphans() -> None:
+    with _children, suppress(ChildProcessError):
+        if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            return
+        for task in os.listdir("/proc/self/task"):
+            with suppress(FileNotFoundError), open(f"/proc/self/task/{task}/children") as file:
+                for pid in map(int, file.read().split()):
+                    if pid not in _ours:
+                        os.waitpid(pid, os.WNOHANG)
 
 
 def _drain(fd: int, limit_bytes: int) -> bytes:

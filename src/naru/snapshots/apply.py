@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import signal
 import sys
 from dataclasses import dataclass
 
@@ -19,7 +18,7 @@ import naru.errors
 import naru.snapshots.unpack_child
 from naru.content.blobs import ContentStore
 from naru.errors import DataLoss, Internal, InvalidArgument, NaruError, Unavailable
-from naru.linux.process import Child, spawn
+from naru.linux.process import Child, kill_and_reap, spawn
 from naru.oci.digest import Digest, chain_id
 from naru.oci.image import Descriptor
 from naru.snapshots.overlay import Snapshots, Staged
@@ -130,8 +129,7 @@ async def _run(root: int, archive: int, settings: list[str]) -> Unpacked:
         try:
             code = await child.wait_exit()
         except asyncio.CancelledError:
-            os.kill(child.pid, signal.SIGKILL)
-            os.waitpid(child.pid, 0)  # noqa: ASYNC222 - killed: it ends at once
+            kill_and_reap(child.pid)
             raise
         if code != 0:
             text = os.pread(faults, 4096, 0).decode("utf-8", "replace").strip()
