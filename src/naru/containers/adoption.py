@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from naru.containers import monitor
-from naru.containers.monitor import Process
+from naru.containers.monitor import KILL_GRACE_S, Process
 from naru.containers.owner import Owner
 from naru.containers.records import Container, Status, from_json
 from naru.containers.surroundings import Surroundings
@@ -31,12 +31,13 @@ class Adoption:
     async def adopt(self) -> None:
         """Every container has its owner, and nothing runs that has no record, when this returns."""
         around = self._around
-        monitors = around.runtime.find_monitors()
+        monitors, creating = around.runtime.find_processes()
         records = self._load()
         for record in records:
             owner = Owner(around, record)
             around.owners[record.id] = owner
             around.names[record.name] = record.id
+        await self._end_creation(creating)
         for owner in list(around.owners.values()):
             await self._settle(owner, monitors.pop(owner.record.id, None))
         for id, process in monitors.items():
@@ -81,6 +82,15 @@ class Adoption:
         else:
             await owner.ask(owner.settle_missed_end)
 
+    async def _end_creation(self, creating: list[tuple[str, Process]]) -> None:
+        """What is still being created was never acknowledged. The runtime ends first: it would go on making cgroups, and
+        does so even where its monitor has died of the daemon's death."""
+        for id, process in creating:
+            owner = self._around.owners.get(id)
+            if owner is None or not owner.record.state.status.is_live:
+                monitor.kill_process(process)
+                await monitor.wait_end_within(process, KILL_GRACE_S)
+
     async def _end_stray(self, id: str, process: Process) -> None:
         """A monitor without a running record: its container was never acknowledged, or is not ours any more."""
         self._group(id).kill()
@@ -89,9 +99,8 @@ class Adoption:
         log.info("container %s: a start that was cut short has been taken back", id[:12])
 
     def _clear(self, id: str) -> None:
-        group = self._group(id)
-        group.kill()
-        group.remove()
+        if not self._group(id).end(KILL_GRACE_S):
+            log.error("container %s: its processes do not end", id[:12])
         self._around.runtime.remove_run(id)
 
     def _group(self, id: str) -> Cgroup:

@@ -43,6 +43,7 @@ _ENV = {
     "TZ": "UTC0",  # conmon's log times
 }
 RUNTIME_LABEL = "runc"  # Docker's name of its default runtime, whatever program it is: clients compare it
+KILL_GRACE_S = 10.0  # for killed processes to be gone
 _SYNC_LIMIT_BYTES = 1 << 16
 
 
@@ -269,23 +270,28 @@ class Runtime:
         """Ids of all runs with a bundle, ended ones included."""
         return os.listdir(f"{self.root}/containers")
 
-    def find_monitors(self) -> dict[str, Process]:
-        """The conmon processes of this exec-root by container id, read from /proc: nothing has to be remembered."""
-        marker = f"{self.root}/containers/".encode()
-        found = {}
+    def find_processes(self) -> tuple[dict[str, Process], list[tuple[str, Process]]]:
+        """What an earlier daemon has left, read from /proc, so that nothing has to be remembered: its conmon processes by
+        container id; and the runtime's own that are in the middle of creating a container, with its id."""
+        bundles, state = f"{self.root}/containers/".encode(), self._global[0].encode()
+        monitors, creating = {}, []
         for entry in os.listdir("/proc"):
             if not entry.isdigit():
                 continue
             try:
                 with open(f"/proc/{entry}/cmdline", "rb") as file:
-                    words = file.read().split(b"\0")
+                    words = file.read().removesuffix(b"\0").split(b"\0")
             except (FileNotFoundError, ProcessLookupError):
+                continue
+            if (found := Process.of(int(entry))) is None:
                 continue
             if b"-b" in words and words[0].endswith(b"conmon"):
                 bundle = words[words.index(b"-b") + 1]
-                if bundle.startswith(marker) and (monitor := Process.of(int(entry))) is not None:
-                    found[bundle.removeprefix(marker).decode()] = monitor
-        return found
+                if bundle.startswith(bundles):
+                    monitors[bundle.removeprefix(bundles).decode()] = found
+            elif state in words and next((w for w in words[1:] if not w.startswith(b"-")), b"") in (b"create", b"run"):
+                creating.append((words[-1].decode(), found))
+        return monitors, creating
 
     def resize(self, id: str, height: int, width: int) -> None:
         """Set the size of the container's terminal. Raises OSError if it has none."""

@@ -21,7 +21,7 @@ from naru.containers.health import Health
 from naru.containers.launch import prepare
 from naru.containers.lifecycle import Action, Event
 from naru.containers.messages import start_failure
-from naru.containers.monitor import Exit, Process, RuntimeFailure
+from naru.containers.monitor import KILL_GRACE_S, Exit, Process, RuntimeFailure
 from naru.containers.records import Container, Status, to_json
 from naru.containers.runtimespec import Launch, resources
 from naru.containers.streams import ConmonStdio
@@ -35,8 +35,6 @@ from naru.linux.process import reap
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-KILL_GRACE_S = 10.0
 
 
 class Owner:

@@ -7,6 +7,7 @@ default security profile and, unless told otherwise, an address on the default n
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import posixpath
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from typing import Protocol
 
 from naru.containers.launch import find_user, make_working_dir
 from naru.containers.messages import start_failure
-from naru.containers.monitor import RuntimeFailure
+from naru.containers.monitor import KILL_GRACE_S, RuntimeFailure
 from naru.containers.records import Container, MountPoint
 from naru.containers.runtimespec import Launch, build
 from naru.containers.streams import PipeStdio
@@ -29,6 +30,7 @@ from naru.linux.process import Child, kill_and_reap
 from naru.oci.image import dump_json
 from naru.wire.container import MASKED_PATHS, READONLY_PATHS, Config, EndpointSettings, HostConfig
 
+log = logging.getLogger(__name__)
 _SHM_BYTES = 64 << 20
 
 
@@ -101,7 +103,7 @@ class Steps:
             undo.callback(around.remove_directory, step.id)
             bundle = around.runtime.make_bundle(step.id)
             group = Cgroup(around.host, f"/{around.cgroup_parent}/{step.id}")
-            undo.callback(self._forget, step.id, group)
+            undo.push_async_callback(self._forget, step.id, group)
             sandbox = await around.networking.join(record, undo)
             undo.callback(sandbox.close)
             launch = Launch(
@@ -110,9 +112,9 @@ class Steps:
             )  # fmt: skip
             return await self._execute(step, record, launch, bundle, output, undo)
 
-    def _forget(self, id: str, group: Cgroup) -> None:
-        group.kill()
-        group.remove()
+    async def _forget(self, id: str, group: Cgroup) -> None:
+        if not group.remove() and not await asyncio.to_thread(group.end, KILL_GRACE_S):
+            log.error("build step %s: its processes do not end", id[:12])
         self._around.runtime.remove_run(id)
 
     async def _execute(
