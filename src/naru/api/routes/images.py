@@ -85,7 +85,7 @@ class ImageRoutes:
         repository = query.text("repo")
         ref_or_none = _with_tag(reference.parse(repository), query.text("tag")) if repository else None
         run: dict[str, Any] = apply_changes({}, query.all("changes"))
-        message = query.text("message")
+        message = query.text("message") or f"Imported from {source}"
 
         async def work(report: Report) -> None:
             image = await self._images.import_(
