@@ -188,8 +188,8 @@ class Files:
             finally:
                 os.close(top)
         for folder in touched:
-            if out.get(folder) == 0 and not any(path.startswith(folder + "/") for path in out):
-                del out[folder]
+            if out.get(folder) != 2 and not any(path.startswith(folder + "/") for path in out):
+                out.pop(folder, None)
         return [Change(kind, path) for path, kind in sorted(out.items())]
 
     def sizes(self, record: Container) -> tuple[int, int]:

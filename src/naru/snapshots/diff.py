@@ -28,9 +28,8 @@ from naru.snapshots.walk import Found, open_dir, walk
 _BATCH = 1 << 18
 _GZIP = 31  # zlib's window bits for a gzip header and trailer
 _NODES = {stat.S_IFCHR: CHAR, stat.S_IFBLK: BLOCKDEV, stat.S_IFIFO: FIFO}
-
-
-_MOUNT_POINTS = {"etc/hosts", "etc/hostname", "etc/resolv.conf", "sbin/docker-init"}
+_MOUNTED_FILES = {"etc/hosts", "etc/hostname", "etc/resolv.conf", "sbin/docker-init"}
+_MOUNTED_DIRECTORIES = {"dev", "proc", "sys"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +148,10 @@ def _tar_dir(top: int, name: str, out: Callable[[bytes], object], *, whiteouts: 
 
 
 def is_mount_point(found: Found) -> bool:
-    """True for an empty file that a runtime made to mount one of the engine's files on: no change of the container's."""
-    return found.path in _MOUNT_POINTS and stat.S_ISREG(found.stat.st_mode) and found.stat.st_size == 0
+    """True for what a runtime made to mount something of the engine's on: no change of the container's."""
+    if stat.S_ISDIR(found.stat.st_mode):
+        return found.path in _MOUNTED_DIRECTORIES
+    return found.path in _MOUNTED_FILES and stat.S_ISREG(found.stat.st_mode) and found.stat.st_size == 0
 
 
 def _mark(name: str) -> Entry:
