@@ -263,6 +263,18 @@ def test_resources_that_only_cgroup_1_has(record: Make) -> None:
     assert resources(asked, 1) == {"memory": {"swappiness": 10, "disableOOMKiller": True}}
 
 
+def test_no_limit_of_processes_is_said_only_when_there_was_one(record: Make) -> None:
+    for unlimited in (0, -1):
+        asked = record(host={"pids_limit": unlimited})
+        assert resources(asked, 2) == {} and resources(asked, 2, lift=True) == {"pids": {"limit": -1}}
+
+
+def test_the_hosts_own_cgroup_tree_is_bound_not_mounted_anew(record: Make) -> None:
+    made = mounts(record(host={"cgroupns_mode": "host"}), cgroup_version=2)["/sys/fs/cgroup"]
+    assert made["type"] == "bind" and {"rbind", "ro"} <= set(made["options"])
+    assert mounts(record(host={"cgroupns_mode": "private"}), cgroup_version=2)["/sys/fs/cgroup"]["type"] == "cgroup"
+
+
 def test_rlimits(record: Make) -> None:
     limits = [Ulimit(name="nofile", soft=10, hard=20), Ulimit(name="core", soft=-1, hard=-1)]
     made = process(record(host={"ulimits": limits}), User(), argv=["x"], env=[], cwd="", tty=False, privileged=False)

@@ -67,6 +67,13 @@ def test_frozen_processes_are_killed_too(host: Host, group: Cgroup) -> None:
     assert asyncio.run(Child(pid).wait_exit()) == 137
 
 
+def test_end_kills_all_and_takes_the_group_away(host: Host, group: Cgroup) -> None:
+    for _ in range(3):
+        put(host, group)
+    assert group.end(5.0) and not group.exists()
+    assert group.end(5.0)  # of nothing
+
+
 def test_freeze_and_thaw(host: Host, group: Cgroup) -> None:
     put(host, group)
     assert not group.is_frozen()

@@ -58,6 +58,13 @@ def test_privileged_and_no_new_privileges(client: docker.DockerClient, box: Any)
     assert status(run(client, STATUS, cap_drop=["ALL"]))["CapBnd"] == "0" * 16
 
 
+def test_devices_of_the_host_are_for_the_privileged(client: docker.DockerClient) -> None:
+    kmsg = os.stat("/dev/kmsg").st_rdev
+    numbers = run(client, "stat -c '%t %T' /dev/kmsg", privileged=True).split()
+    assert [int(number, 16) for number in numbers] == [os.major(kmsg), os.minor(kmsg)]
+    assert "kmsg" not in run(client, "ls /dev").split()
+
+
 def test_only_three_descriptors(client: docker.DockerClient, box: Any) -> None:
     # ls itself has the folder open
     assert run(client, "ls /proc/self/fd").split() == ["0", "1", "2", "3"]

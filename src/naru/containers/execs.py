@@ -221,7 +221,9 @@ class Execs:
             json.dump(self._process_spec(item), file)
         words = ["exec", "--process", spec_path, "--pid-file", pid_path, *options, record.id]
         with Watch(folder, IN_CREATE) as watch:
-            child = Child(await self._around.runtime.spawn(words, fds=fds, log=log_path))
+            child = Child(
+                await self._around.runtime.spawn(words, fds=fds, log=log_path, oom_score_adj=record.host.oom_score_adj)
+            )
             self._group.create_task(self._follow(item, child, folder))
             if not options:
                 await self._wait_started(item, pid_path, watch)

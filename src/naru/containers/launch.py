@@ -22,6 +22,9 @@ from naru.linux.files import Root
 from naru.linux.mounts import Mount, apply_all
 from naru.wire.decode import encode
 
+_NO_DEVICES = {"pts", "shm", "fd", "mqueue"}  # folders of /dev that are mounts of a container's own
+_MADE_BY_RUNTIME = {f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "console")}
+
 
 def prepare(container: Container, launch: Launch, mounts: Sequence[Mount]) -> bytes:
     """config.json. Raises InvalidArgument for what the image or the request got wrong, OSError for the rest."""
@@ -147,6 +150,20 @@ def _copy_attributes(source: int, target: int) -> None:
             with suppress(PermissionError):
                 os.setxattr(target, name, os.getxattr(source, name))
     os.utime(target, ns=(info.st_atime_ns, info.st_mtime_ns))
+
+
+def every_device() -> list[tuple[str, str, str]]:
+    """Requests (see `host_devices`) for all devices of the host, but those that the runtime makes itself."""
+    found = []
+    for folder, folders, names in os.walk("/dev"):
+        folders[:] = [name for name in folders if name not in _NO_DEVICES]
+        for path in (os.path.join(folder, name) for name in names):
+            if path not in _MADE_BY_RUNTIME:
+                with suppress(FileNotFoundError):
+                    kind = os.lstat(path).st_mode
+                    if stat.S_ISCHR(kind) or stat.S_ISBLK(kind):
+                        found.append((path, path, "rwm"))
+    return found
 
 
 def host_devices(requests: Sequence[tuple[str, str, str]]) -> tuple[Spec, ...]:

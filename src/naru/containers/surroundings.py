@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from naru.containers.launch import host_devices
+from naru.containers.launch import every_device, host_devices
 from naru.containers.monitor import Runtime
 from naru.containers.networking import Networking
 from naru.containers.records import Container, MountPoint
@@ -174,7 +174,10 @@ class Surroundings:
         requests = [
             (d.path_on_host, d.path_in_container, "".join(c for c in d.cgroup_permissions if c in "rwm") or "rwm")
             for d in record.host.devices or []
+            if not (record.host.privileged and d.path_on_host == d.path_in_container)  # it has that one already
         ]
+        if record.host.privileged:
+            requests = every_device() + requests
         if record.host.device_requests:
             first = record.host.device_requests[0]
             words = " ".join(f"[{' '.join(group)}]" for group in first.capabilities or [])

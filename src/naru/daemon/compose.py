@@ -95,9 +95,8 @@ def _check_host(host: Host) -> None:
             raise Unsupported(f"{program} is not installed: apt-get install {program}")
     if "crun" not in host.programs and "runc" not in host.programs:
         raise Unsupported("no OCI runtime is installed: apt-get install crun")
-    with open("/proc/filesystems") as file:
-        if "overlay" not in file.read().split():
-            raise Unsupported("this kernel has no overlayfs: modprobe overlay")
+    if not host.overlay:
+        raise Unsupported("this kernel has no overlayfs: modprobe overlay")
     if not host.apparmor:
         log.info("AppArmor is not enabled on this host: containers run without it")
 
