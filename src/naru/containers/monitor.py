@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import json
-import logging
 import os
 import signal
 import struct
@@ -30,13 +29,11 @@ from typing import Any
 
 from naru.errors import Internal
 from naru.linux import process
-from naru.linux.cgroup import vacate_root
 from naru.linux.erase import remove_tree
 from naru.linux.host import UNIFIED, Host
 from naru.linux.mounts import run_in_private_namespace
 from naru.linux.syscalls import umount
 
-log = logging.getLogger(__name__)
 
 _ENV = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -100,10 +97,6 @@ class Runtime:
             self._global.append("--cgroup-manager=cgroupfs")
         for folder in ("containers", "runtime", "exits"):
             os.makedirs(f"{root}/{folder}", mode=0o700, exist_ok=True)
-        try:
-            vacate_root(host)
-        except OSError as error:
-            log.warning("containers cannot have limits on this host: %s: %s", error.filename, error.strerror)
 
     def bundle(self, id: str) -> str:
         return f"{self.root}/containers/{id}"

@@ -45,6 +45,7 @@ from naru.daemon.config import Config
 from naru.errors import Conflict, Unsupported
 from naru.events import Bus
 from naru.images.service import Images
+from naru.linux.cgroup import vacate_root
 from naru.linux.host import Host, probe
 from naru.networks.service import Networks
 from naru.oci.image import Platform
@@ -75,7 +76,7 @@ class Daemon:
 async def running(config: Config) -> AsyncIterator[Daemon]:
     """Raises Conflict if another daemon has the data root, Unsupported for a host that cannot run containers."""
     host = probe()
-    _check_host(host)
+    _prepare_host(host)
     async with AsyncExitStack() as stack:
         _make_roots(config)
         _lock(config, stack)
@@ -87,7 +88,7 @@ async def running(config: Config) -> AsyncIterator[Daemon]:
         yield daemon
 
 
-def _check_host(host: Host) -> None:
+def _prepare_host(host: Host) -> None:
     if os.geteuid() != 0:
         raise Unsupported("naru daemon has to run as root")
     for program in ("conmon",):
@@ -97,6 +98,10 @@ def _check_host(host: Host) -> None:
         raise Unsupported("no OCI runtime is installed: apt-get install crun")
     if not host.overlay:
         raise Unsupported("this kernel has no overlayfs: modprobe overlay")
+    try:
+        vacate_root(host)
+    except OSError as error:
+        log.warning("containers cannot have limits on this host: %s: %s", error.filename, error.strerror)
     if not host.apparmor:
         log.info("AppArmor is not enabled on this host: containers run without it")
 
