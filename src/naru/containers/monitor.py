@@ -34,7 +34,6 @@ from naru.linux.host import UNIFIED, Host
 from naru.linux.mounts import run_in_private_namespace
 from naru.linux.syscalls import umount
 
-
 _ENV = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "TZ": "UTC0",  # conmon's log times
