@@ -16,9 +16,14 @@ def is_public(address: str) -> bool:
     return (getattr(ip, "ipv4_mapped", None) or ip).is_global
 
 
+def is_loopback_name(host: str) -> bool:
+    """RFC 6761 section 6.3: these names are this machine's, also where a resolver without /etc/hosts knows none of them."""
+    return host == "localhost" or host.endswith(".localhost")
+
+
 async def is_private(host: str) -> bool:
     """True if host has any address that is not public; a name that does not resolve is for the request to report."""
-    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761: whatever a resolver without /etc/hosts says
+    if is_loopback_name(host):
         return True
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
@@ -49,7 +54,7 @@ class PublicResolver(ThreadedResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        found = await super().resolve(host, port, family)
-        if not all(is_public(one["host"]) for one in found):
+        found = [] if is_loopback_name(host) else await super().resolve(host, port, family)
+        if not found or not all(is_public(one["host"]) for one in found):
             raise OSError(f"{host}: refusing a private address for a public registry")
         return found
