@@ -44,7 +44,7 @@ class Adoption:
             await self._end_stray(id, process)
         for id in around.runtime.runs():
             if id not in around.owners or not around.owners[id].record.state.status.is_live:
-                self._clear(id)
+                await around.runtime.bury(id, self._group(id))
         self._clear_directories()
         self._restart_due(records)
 
@@ -93,15 +93,8 @@ class Adoption:
 
     async def _end_stray(self, id: str, process: Process) -> None:
         """A monitor without a running record: its container was never acknowledged, or is not ours any more."""
-        self._group(id).kill()
-        if not await monitor.wait_end_within(process, 5.0):
-            monitor.kill_process(process)
+        await monitor.end(process, self._group(id), 5.0)
         log.info("container %s: a start that was cut short has been taken back", id[:12])
-
-    def _clear(self, id: str) -> None:
-        if not self._group(id).end(KILL_GRACE_S):
-            log.error("container %s: its processes do not end", id[:12])
-        self._around.runtime.remove_run(id)
 
     def _group(self, id: str) -> Cgroup:
         owner = self._around.owners.get(id)  # a container may have a cgroup parent of its own

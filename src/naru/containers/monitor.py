@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import json
+import logging
 import os
 import signal
 import struct
@@ -29,11 +30,13 @@ from typing import Any
 
 from naru.errors import Internal
 from naru.linux import process
+from naru.linux.cgroup import Cgroup
 from naru.linux.erase import remove_tree
 from naru.linux.host import UNIFIED, Host
 from naru.linux.mounts import run_in_private_namespace
 from naru.linux.syscalls import umount
 
+log = logging.getLogger(__name__)
 _ENV = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "TZ": "UTC0",  # conmon's log times
@@ -258,6 +261,12 @@ class Runtime:
             os.unlink(f"{self.root}/exits/{id}")
         remove_tree(self.bundle(id))
 
+    async def bury(self, id: str, group: Cgroup) -> None:
+        """`remove_run`, after the end of whoever still lives in the run's group."""
+        if not group.remove() and not await asyncio.to_thread(group.end, KILL_GRACE_S):
+            log.error("%s: its processes do not end", group.path)
+        self.remove_run(id)  # last: what is killed in between is found by its bundle, and cleared
+
     def runs(self) -> list[str]:
         """Ids of all runs with a bundle, ended ones included."""
         return os.listdir(f"{self.root}/containers")
@@ -357,6 +366,15 @@ async def wait_end_within(monitor: Process, timeout_s: float) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+async def end(monitor: Process, group: Cgroup, grace_s: float = KILL_GRACE_S) -> bool:
+    """Kill everybody in the group, which ends the monitor; False if that took too long, and it had to be killed too."""
+    group.kill()
+    if await wait_end_within(monitor, grace_s):
+        return True
+    kill_process(monitor)
+    return False
 
 
 def set_terminal_size(fd: int, height: int, width: int) -> None:

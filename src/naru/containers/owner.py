@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -21,13 +20,14 @@ from naru.containers.health import Health
 from naru.containers.launch import prepare
 from naru.containers.lifecycle import Action, Event
 from naru.containers.messages import start_failure
-from naru.containers.monitor import KILL_GRACE_S, Exit, Process, RuntimeFailure
+from naru.containers.monitor import Exit, Process, RuntimeFailure
 from naru.containers.records import Container, Status, to_json
 from naru.containers.runtimespec import Launch, resources
 from naru.containers.streams import ConmonStdio
 from naru.containers.surroundings import Surroundings
 from naru.containers.users import User
-from naru.containers.waiting import PendingAttach, Waiter
+from naru.containers.waiting import PendingAttach, Waiters
+from naru.containers.watching import Watch
 from naru.errors import Conflict, Internal, NaruError
 from naru.events import Event as Happening
 from naru.linux.cgroup import Cgroup
@@ -44,12 +44,10 @@ class Owner:
         self.ended = asyncio.Event()  # set while no process of it lives: readers of its log stop there
         self.pending: list[PendingAttach] = []
         self.health: Health | None = None  # of its last run, if that was checked
-        self._exit_waiters: set[Waiter] = set()
-        self._removal_waiters: set[Waiter] = set()
+        self._waiters = Waiters()
         self._queue: asyncio.Queue[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = asyncio.Queue()
         self._restart: asyncio.TimerHandle | None = None
-        self._pidfd = -1  # of the monitor
-        self._init_pidfd = -1  # of the container's first process: what signals go to
+        self._watch = Watch(on_end=lambda: self._submit(self._on_exit))
         self._removed = False
         self._user_stopped = False
         if not record.state.status.is_live:
@@ -59,26 +57,14 @@ class Owner:
 
     async def ask(self, work: Callable[[], Awaitable[T]]) -> T:
         """Have the owner do this, after what was asked before. It is done even if the asker is cancelled."""
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        future.add_done_callback(lambda f: f.cancelled() or f.exception())
-        self._queue.put_nowait((work, future))
-        return await asyncio.shield(future)
+        return await asyncio.shield(self._submit(work))
 
-    def waiter(self, condition: str) -> Waiter:
-        """A waiter for `not-running`, `next-exit` or `removed`; drop it with `forget`."""
-        waiter = Waiter()
-        state = self.record.state
-        if condition == "removed":
-            self._removal_waiters.add(waiter)
-        elif condition == "not-running" and not state.status.is_live and state.status is not Status.RESTARTING:
-            waiter.settle(state.exit_code, "")
-        else:
-            self._exit_waiters.add(waiter)
-        return waiter
+    def waiter(self, condition: str) -> asyncio.Future[int]:
+        """The future exit code for `not-running`, `next-exit` or `removed`; drop it with `forget`."""
+        return self._waiters.add(condition, self.record.state)
 
-    def forget(self, waiter: Waiter) -> None:
-        self._exit_waiters.discard(waiter)
-        self._removal_waiters.discard(waiter)
+    def forget(self, waiter: asyncio.Future[int]) -> None:
+        self._waiters.forget(waiter)
 
     async def run(self) -> None:
         """The owner's life; ends when the container has been removed."""
@@ -135,14 +121,10 @@ class Owner:
         if Action.CANCEL_RESTART in step.actions:
             self._cancel_restart()
             self._publish(status=step.then, stopped_by_user=True)
-            self._settle_waiters()
+            self._waiters.ended(self.record.state.exit_code)
             self.announce("stop")
             return False
         return True
-
-    def kill_hard(self) -> None:
-        """SIGKILL for all of its processes, frozen ones too."""
-        self.cgroup().kill()
 
     async def remove(self, *, force: bool, volumes: bool) -> None:
         step = self._step(Event.FORCE_REMOVE if force else Event.REMOVE)
@@ -250,9 +232,7 @@ class Owner:
         return error
 
     async def _abandon(self, process: Process) -> None:
-        self.cgroup().kill()
-        if not await monitor.wait_end_within(process, KILL_GRACE_S):
-            monitor.kill_process(process)
+        await monitor.end(process, self.cgroup())
         reap(process.pid)
 
     async def _connect_pending(self, bundle: str) -> None:
@@ -269,36 +249,13 @@ class Owner:
 
     def watch(self, process: Process) -> None:
         """Be told when this monitor ends; for one that has ended already, at once."""
-        with suppress(ProcessLookupError):
-            self._init_pidfd = os.pidfd_open(self.record.state.pid)
-        try:
-            self._pidfd = os.pidfd_open(process.pid)
-        except ProcessLookupError:
-            self._submit(self._on_exit)
-            return
-        if not process.is_alive:
-            self._unwatch()
-            self._submit(self._on_exit)
-            return
-        asyncio.get_running_loop().add_reader(self._pidfd, self._monitor_ended)
+        self._watch.begin(process, self.record.state.pid)
 
-    def _monitor_ended(self) -> None:
-        self._unwatch()
-        self._submit(self._on_exit)
-
-    def _unwatch(self) -> None:
-        if self._pidfd >= 0:
-            asyncio.get_running_loop().remove_reader(self._pidfd)
-            os.close(self._pidfd)
-            self._pidfd = -1
-        if self._init_pidfd >= 0:
-            os.close(self._init_pidfd)
-            self._init_pidfd = -1
-
-    def _submit(self, work: Callable[[], Awaitable[Any]]) -> None:
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    def _submit(self, work: Callable[[], Awaitable[T]]) -> asyncio.Future[T]:
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         future.add_done_callback(lambda f: f.cancelled() or f.exception())
         self._queue.put_nowait((work, future))
+        return future
 
     async def _on_exit(self) -> None:
         if Action.SETTLE in self._step(Event.EXITED).actions:
@@ -337,7 +294,7 @@ class Owner:
             self._restart = asyncio.get_running_loop().call_later(
                 delay_ns / 1e9, self._submit, lambda: self._restart_now(restarts)
             )
-        self._settle_waiters()
+        self._waiters.ended(end.code)
         await self._remove_run()
         if auto_remove and self.record.host.auto_remove and delay_ns is None:
             await self._delete(volumes=True)
@@ -352,28 +309,16 @@ class Owner:
             self._restart.cancel()
             self._restart = None
 
-    def _settle_waiters(self) -> None:
-        state = self.record.state
-        for waiter in list(self._exit_waiters):
-            waiter.settle(state.exit_code, "")
-        self._exit_waiters.clear()
-
     async def _end_now(self) -> None:
         state = self.record.state
         process = Process(state.monitor_pid, state.monitor_start)
-        self.cgroup().kill()
-        if not await monitor.wait_end_within(process, KILL_GRACE_S):
-            monitor.kill_process(process)
-            if not await monitor.wait_end_within(process, 1.0):
-                raise Internal(f"container {self.record.id}: its processes do not end")
-        self._unwatch()
+        if not await monitor.end(process, self.cgroup()) and not await monitor.wait_end_within(process, 1.0):
+            raise Internal(f"container {self.record.id}: its processes do not end")
+        self._watch.end()
         await self._settle(auto_remove=False)
 
     async def _remove_run(self) -> None:
-        group = self.cgroup()
-        if not group.remove() and not await asyncio.to_thread(group.end, KILL_GRACE_S):
-            log.error("container %s: its processes do not end", self.record.id[:12])
-        self._around.runtime.remove_run(self.record.id)  # last: what is killed in between is found by it and cleared
+        await self._around.runtime.bury(self.record.id, self.cgroup())
 
     async def _delete(self, volumes: bool) -> None:
         self._publish(status=Status.REMOVING)
@@ -386,18 +331,15 @@ class Owner:
         self._removed = True
         self._release_pending()
         self.announce("destroy")
-        state = self.record.state
-        for waiter in [*self._exit_waiters, *self._removal_waiters]:
-            waiter.settle(state.exit_code, "")
+        self._waiters.removed(self.record.state.exit_code)
 
     # -- small things ------------------------------------------------------------------------------------------------
 
     def _send(self, number: int) -> None:
         if number == signal.SIGKILL and self.record.state.status is Status.PAUSED:
             self.cgroup().kill()
-        elif self._init_pidfd >= 0:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._init_pidfd, number)
+        else:
+            self._watch.signal(number)
 
     def _cgroup_path(self) -> str:
         parent = self.record.host.cgroup_parent or self._around.cgroup_parent

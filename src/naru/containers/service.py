@@ -98,9 +98,9 @@ class Containers:
             if owner.record.state.status is Status.PAUSED:
                 grace_s = min(grace_s, 0) if timeout_s is None else grace_s
             await self._signal(owner, number)
-            if not await _ended(waiter.future, None if grace_s < 0 else grace_s):
+            if not await _ended(waiter, None if grace_s < 0 else grace_s):
                 await self._signal(owner, signal.SIGKILL)
-                if not await _ended(waiter.future, _AFTER_KILL_S):
+                if not await _ended(waiter, _AFTER_KILL_S):
                     raise Internal(
                         f"cannot stop container: {text}: tried to kill container, but did not receive an exit event"
                     )
@@ -141,7 +141,7 @@ class Containers:
             waiter = owner.waiter("next-exit")
             try:
                 await owner.ask(lambda: owner.signal(number))
-                if number == signal.SIGKILL and not await _ended(waiter.future, DEFAULT_STOP_TIMEOUT_S):
+                if number == signal.SIGKILL and not await _ended(waiter, DEFAULT_STOP_TIMEOUT_S):
                     raise Internal("tried to kill container, but did not receive an exit event")
             finally:
                 owner.forget(waiter)
@@ -237,15 +237,15 @@ class Containers:
     # -- waiting --------------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def waiting(self, text: str, condition: str) -> AsyncIterator[asyncio.Future[tuple[int, str]]]:
-        """The future of (exit code, error) for one of Docker's conditions; registered when the block is entered."""
+    async def waiting(self, text: str, condition: str) -> AsyncIterator[asyncio.Future[int]]:
+        """The future exit code for one of Docker's conditions; registered when the block is entered."""
         condition = condition or "not-running"
         if condition not in ("not-running", "next-exit", "removed"):
             raise InvalidArgument(f'invalid condition: "{condition}"')
         owner = self.find(text)
         waiter = owner.waiter(condition)
         try:
-            yield waiter.future
+            yield waiter
         finally:
             owner.forget(waiter)
 
@@ -284,7 +284,7 @@ class Containers:
         return path
 
 
-async def _ended(future: asyncio.Future[tuple[int, str]], timeout_s: float | None) -> bool:
+async def _ended(future: asyncio.Future[int], timeout_s: float | None) -> bool:
     try:
         async with asyncio.timeout(timeout_s):
             await asyncio.shield(future)

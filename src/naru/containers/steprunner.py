@@ -7,7 +7,6 @@ default security profile and, unless told otherwise, an address on the default n
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import posixpath
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from typing import Protocol
 
 from naru.containers.launch import find_user, make_working_dir
 from naru.containers.messages import start_failure
-from naru.containers.monitor import KILL_GRACE_S, RuntimeFailure
+from naru.containers.monitor import RuntimeFailure
 from naru.containers.records import Container, MountPoint
 from naru.containers.runtimespec import Launch, build
 from naru.containers.streams import PipeStdio
@@ -30,7 +29,6 @@ from naru.linux.process import Child, kill_and_reap
 from naru.oci.image import dump_json
 from naru.wire.container import MASKED_PATHS, READONLY_PATHS, Config, EndpointSettings, HostConfig
 
-log = logging.getLogger(__name__)
 _SHM_BYTES = 64 << 20
 
 
@@ -103,7 +101,7 @@ class Steps:
             undo.callback(around.remove_directory, step.id)
             bundle = around.runtime.make_bundle(step.id)
             group = Cgroup(around.host, f"/{around.cgroup_parent}/{step.id}")
-            undo.push_async_callback(self._forget, step.id, group)
+            undo.push_async_callback(around.runtime.bury, step.id, group)
             sandbox = await around.networking.join(record, undo)
             undo.callback(sandbox.close)
             launch = Launch(
@@ -111,11 +109,6 @@ class Steps:
                 cgroup_version=around.host.cgroup_version, network=sandbox.path, files=sandbox.files, capabilities=around.capabilities,
             )  # fmt: skip
             return await self._execute(step, record, launch, bundle, output, undo)
-
-    async def _forget(self, id: str, group: Cgroup) -> None:
-        if not group.remove() and not await asyncio.to_thread(group.end, KILL_GRACE_S):
-            log.error("build step %s: its processes do not end", id[:12])
-        self._around.runtime.remove_run(id)
 
     async def _execute(
         self,

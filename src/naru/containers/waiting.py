@@ -4,18 +4,45 @@ from __future__ import annotations
 
 import asyncio
 
+from naru.containers.records import State, Status
 from naru.containers.streams import ConmonStdio
 
 
-class Waiter:
-    """Somebody waiting for the end (or the removal) of a container."""
+class Waiters:
+    """Futures of a container's exit code, settled when its run has ended, or when it has been removed."""
 
     def __init__(self) -> None:
-        self.future: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
+        self._for_end: set[asyncio.Future[int]] = set()
+        self._for_removal: set[asyncio.Future[int]] = set()
 
-    def settle(self, code: int, error: str) -> None:
-        if not self.future.done():
-            self.future.set_result((code, error))
+    def add(self, condition: str, state: State) -> asyncio.Future[int]:
+        """One for `not-running`, `next-exit` or `removed`; drop it with `forget`."""
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        if condition == "removed":
+            self._for_removal.add(future)
+        elif condition == "not-running" and not state.status.is_live and state.status is not Status.RESTARTING:
+            future.set_result(state.exit_code)
+        else:
+            self._for_end.add(future)
+        return future
+
+    def forget(self, future: asyncio.Future[int]) -> None:
+        self._for_end.discard(future)
+        self._for_removal.discard(future)
+
+    def ended(self, code: int) -> None:
+        _settle(self._for_end, code)
+
+    def removed(self, code: int) -> None:
+        _settle(self._for_end, code)
+        _settle(self._for_removal, code)
+
+
+def _settle(futures: set[asyncio.Future[int]], code: int) -> None:
+    while futures:
+        future = futures.pop()
+        if not future.done():
+            future.set_result(code)
 
 
 class PendingAttach:

@@ -160,11 +160,7 @@ class ContainerRoutes:
         async with self._engine.containers.waiting(request["name"], condition) as future:
             exchange = request.exchange
             await exchange.begin(200, [JSON])
-            code, error = await asyncio.shield(future)
-            value: dict[str, Any] = {"StatusCode": code}
-            if error:
-                value["Error"] = {"Message": error}
-            await exchange.write(encode(value) + b"\n")
+            await exchange.write(encode({"StatusCode": await asyncio.shield(future)}) + b"\n")
 
     async def resize(self, request: Request) -> None:
         height, width = size_of(request)
