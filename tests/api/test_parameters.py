@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from naru.api.parameters import (
     Query,
-    label_match,
     parse_filters,
     parse_timestamp,
     parse_until,
@@ -93,14 +92,6 @@ def test_unknown_filters_are_refused_where_docker_does() -> None:
     with pytest.raises(InvalidArgument, match=r"^invalid filter 'nonsense'$"):
         parse_filters('{"nonsense":["1"]}', ("label",))
     assert parse_filters('{"nonsense":["1"]}', None) == {"nonsense": ["1"]}
-
-
-@pytest.mark.parametrize(
-    ("wanted", "matches"),
-    [([], True), (["a"], True), (["a=1"], True), (["a=2"], False), (["a", "b="], True), (["b=x"], False), (["c"], False), (["a", "c"], False)],
-)  # fmt: skip
-def test_labels(wanted: list[str], matches: bool) -> None:
-    assert label_match({"label": wanted}, {"a": "1", "b": ""}) is matches
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from naru.api.parameters import Filters, Version, label_match
+from naru.api.parameters import Filters, Version
 from naru.containers.engine import Engine
 from naru.events import Event
+from naru.wire.filters import has_labels
 
 _BY_PREFIX = ("exec_create", "exec_start", "health_status")
 _OBJECTS = ("container", "network", "volume", "daemon", "plugin", "service", "node", "secret", "config")
@@ -39,7 +40,7 @@ class Selection:
             return False
         if "event" in filters and not self._action_matches(event.action, filters["event"]):
             return False
-        if "label" in filters and not label_match(filters, event.attributes):
+        if "label" in filters and not has_labels(event.attributes, filters["label"]):
             return False
         if "image" in filters and not self._image_matches(event, filters["image"]):
             return False

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from naru.api.parameters import Filters, Version, label_match, parse_until, rfc3339
+from naru.api.parameters import Filters, Version, parse_until, rfc3339
 from naru.containers.engine import Engine
 from naru.errors import InvalidArgument
 from naru.images.service import Images
 from naru.images.values import HistoryLine, Image
 from naru.oci.image import Descriptor, platform_json
+from naru.wire.filters import has_labels
 
 Json = dict[str, Any]
 _RUN_FIELDS = (
@@ -142,7 +143,9 @@ def _flag(name: str, values: list[str]) -> bool:
 
 def _labels_match(filters: Filters, image: Image) -> bool:
     labels = image.config.run.get("Labels") or {}
-    return label_match(filters, labels) and not ("label!" in filters and label_match(filters, labels, "label!"))
+    return has_labels(labels, filters.get("label", [])) and not (
+        "label!" in filters and has_labels(labels, filters["label!"])
+    )
 
 
 def _matches(image: Image, pattern: str) -> bool:

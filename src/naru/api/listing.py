@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from naru.api.parameters import Filters, label_match
+from naru.api.parameters import Filters
 from naru.containers.engine import Engine
 from naru.containers.records import Container, Status
 from naru.containers.validate import parse_port
 from naru.errors import InvalidArgument, NaruError
+from naru.wire.filters import has_labels
 
 FILTERS = (
     "ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label", "name", "network", "publish",
@@ -71,7 +72,7 @@ def _id(engine: Engine, values: list[str]) -> Iterable[Test]:
 
 
 def _label(engine: Engine, values: list[str]) -> Iterable[Test]:
-    yield lambda record: label_match({"label": values}, record.config.labels or {})
+    yield lambda record: has_labels(record.config.labels or {}, values)
 
 
 def _ancestor(engine: Engine, values: list[str]) -> Iterable[Test]:

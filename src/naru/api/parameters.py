@@ -91,15 +91,6 @@ def parse_filters(text: str, allowed: Iterable[str] | None) -> Filters:
     return out
 
 
-def label_match(filters: Filters, labels: Mapping[str, str], key: str = "label") -> bool:
-    """True if every `name` or `name=value` of the filter is among the labels."""
-    for wanted in filters.get(key, []):
-        name, equals, value = wanted.partition("=")
-        if name not in labels or (equals and labels[name] != value):
-            return False
-    return True
-
-
 def parse_version(text: str) -> Version | None:
     match = _VERSION.fullmatch(text)
     if match is None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from naru.errors import Conflict
 from naru.images.catalog import Catalog, Row
 from naru.images.values import Image, Removed, Use, parse_rfc3339, short_id
+from naru.wire.filters import has_labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +26,7 @@ class PruneFilter:
         if self.until_ns is not None and parse_rfc3339(image.config.created) >= self.until_ns:
             return False
         labels = image.config.run.get("Labels") or {}
-        return all(_has(labels, wanted) for wanted in self.labels) and not any(
-            _has(labels, unwanted) for unwanted in self.without_labels
-        )
-
-
-def _has(labels: object, wanted: str) -> bool:
-    key, equals, value = wanted.partition("=")
-    return isinstance(labels, dict) and key in labels and (not equals or labels[key] == value)
+        return has_labels(labels, self.labels) and not any(has_labels(labels, [label]) for label in self.without_labels)
 
 
 def remove(catalog: Catalog, text: str, uses: Iterable[Use], *, force: bool) -> list[Removed]:

@@ -5,15 +5,14 @@ Knows nothing of the kernel. Networks are written durably; endpoints are not, fo
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Network
 
 from naru.errors import InvalidArgument, NotFound
 from naru.networks.records import Endpoint, Network, decode_endpoint, decode_network, encode
 from naru.store.db import Database
+from naru.wire.filters import Filters, check_keys, has_labels, name_matches, one_of
 
-Filters = Mapping[str, Sequence[str]]
 _LIST_FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
 _PRUNE_FILTERS = ("label", "label!", "until")
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
@@ -131,7 +130,7 @@ class Catalog:
 
     def filtered(self, filters: Filters) -> list[Network]:
         """Networks that match every filter, each by one of its values (labels: by all). Raises InvalidArgument."""
-        _check(filters, _LIST_FILTERS)
+        check_keys(filters, _LIST_FILTERS)
         dangling = [_truth(value) for value in filters.get("dangling", ())]
         for value in filters.get("type", ()):
             if value not in ("builtin", "custom"):
@@ -142,59 +141,30 @@ class Catalog:
         free = not network.predefined and not self.endpoints_on(network.id)
         kind = "builtin" if network.predefined else "custom"
         return (
-            _one_of(filters.get("name"), lambda value: _matched(value, network.name))
-            and _one_of(filters.get("id"), lambda value: _matched(value, network.id))
-            and _one_of(filters.get("driver"), network.driver.__eq__)
-            and _one_of(filters.get("scope"), "local".__eq__)
-            and _one_of(filters.get("type"), kind.__eq__)
+            one_of(filters.get("name"), lambda value: name_matches(value, network.name))
+            and one_of(filters.get("id"), lambda value: name_matches(value, network.id))
+            and one_of(filters.get("driver"), network.driver.__eq__)
+            and one_of(filters.get("scope"), "local".__eq__)
+            and one_of(filters.get("type"), kind.__eq__)
             and (not dangling or free in dangling)
-            and _has_labels(network.labels, filters.get("label", ()))
+            and has_labels(network.labels, filters.get("label", ()))
         )
 
     def prunable(self, filters: Filters, created_before_ns: int | None) -> list[Network]:
         """Networks that nobody uses. `until` arrives parsed, as created_before_ns. Raises InvalidArgument."""
-        _check(filters, _PRUNE_FILTERS)
+        check_keys(filters, _PRUNE_FILTERS)
         return [
             network
             for network in self.networks()
             if not network.predefined
             and not self.endpoints_on(network.id)
             and (created_before_ns is None or network.created_ns < created_before_ns)
-            and _has_labels(network.labels, filters.get("label", ()))
-            and not any(_has_labels(network.labels, [label]) for label in filters.get("label!", ()))
+            and has_labels(network.labels, filters.get("label", ()))
+            and not any(has_labels(network.labels, [label]) for label in filters.get("label!", ()))
         ]
-
-
-def _check(filters: Filters, known: Sequence[str]) -> None:
-    for key in filters:
-        if key not in known:
-            raise InvalidArgument(f"invalid filter '{key}'")
 
 
 def _truth(value: str) -> bool:
     if value not in _TRUTH:
         raise InvalidArgument('invalid value for filter \'dangling\': must be "true" (or "1"), or "false" (or "0")')
     return _TRUTH[value]
-
-
-def _one_of(values: Sequence[str] | None, test: Callable[[str], bool]) -> bool:
-    return not values or any(test(value) for value in values)
-
-
-def _matched(pattern: str, text: str) -> bool:
-    """Docker's match: equal, a part of it, or a regular expression that is found in it."""
-    if pattern in text:
-        return True
-    try:
-        return re.search(pattern, text) is not None
-    except re.error:
-        return False
-
-
-def _has_labels(labels: Mapping[str, str], wanted: Sequence[str]) -> bool:
-    """Every wanted `key` or `key=value` is there."""
-    for want in wanted:
-        key, equals, value = want.partition("=")
-        if key not in labels or (equals and labels[key] != value):
-            return False
-    return True

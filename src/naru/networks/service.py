@@ -22,7 +22,7 @@ from naru.linux import netlink, netns
 from naru.linux.netlink import Netlink
 from naru.networks import bridge, ipam, neighbours, ruleset
 from naru.networks.blocking import in_thread
-from naru.networks.catalog import Catalog, Filters
+from naru.networks.catalog import Catalog
 from naru.networks.endpoints import Endpoints
 from naru.networks.firewall import Firewall
 from naru.networks.records import (
@@ -42,6 +42,7 @@ from naru.networks.records import (
 )
 from naru.networks.ruleset import Element
 from naru.store.db import Database
+from naru.wire.filters import Filters
 
 _NO_SWARM = (
     'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm '

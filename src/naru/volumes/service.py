@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,8 +20,8 @@ from naru.linux.files import sync_dir
 from naru.linux.mounts import Mount
 from naru.store.db import Database
 from naru.volumes.records import ANONYMOUS, LOCAL, Volume, check_driver, check_name, check_options, decode, encode
+from naru.wire.filters import Filters, check_keys, has_labels, name_matches, one_of
 
-Filters = Mapping[str, Sequence[str]]
 InUse = Callable[[str], Sequence[str]]  # name of a volume → ids of the containers that have it
 
 _DATA, _REMOVED = "_data", ".removed"
@@ -166,15 +165,15 @@ class Volumes:
     async def prune(self, filters: Filters, *, only_anonymous: bool = True) -> tuple[list[str], int]:
         """Remove unused volumes, those with a name only if `all` says so (or the caller, for old API versions): names
         and bytes freed. Raises InvalidArgument."""
-        _check(filters, _PRUNE_FILTERS)
+        check_keys(filters, _PRUNE_FILTERS)
         everything = _truth("all", filters) or not only_anonymous
         names, freed = [], 0
         for name, volume in sorted(self._volumes.items()):
             if (
                 self._in_use(name)
                 or not (everything or volume.anonymous)
-                or not _has_labels(volume, filters.get("label", ()))
-                or any(_has_labels(volume, [label]) for label in filters.get("label!", ()))
+                or not has_labels(volume.labels or {}, filters.get("label", ()))
+                or any(has_labels(volume.labels or {}, [label]) for label in filters.get("label!", ()))
             ):
                 continue
             try:
@@ -196,15 +195,15 @@ class Volumes:
 
     def list(self, filters: Filters) -> list[Volume]:
         """By name. Raises InvalidArgument."""
-        _check(filters, _LIST_FILTERS)
+        check_keys(filters, _LIST_FILTERS)
         dangling = _truth("dangling", filters)
         return [
             volume
             for name, volume in sorted(self._volumes.items())
             if (dangling is None or dangling is not bool(self._in_use(name)))
-            and _one_of(filters.get("driver"), volume.driver.__eq__)
-            and _one_of(filters.get("name"), lambda value, name=name: _matched(value, name))  # type: ignore[misc]
-            and _has_labels(volume, filters.get("label", ()))
+            and one_of(filters.get("driver"), volume.driver.__eq__)
+            and one_of(filters.get("name"), lambda value, name=name: name_matches(value, name))  # type: ignore[misc]
+            and has_labels(volume.labels or {}, filters.get("label", ()))
         ]
 
 
@@ -219,12 +218,6 @@ def _usage(path: str) -> int:
     return total
 
 
-def _check(filters: Filters, known: Sequence[str]) -> None:
-    for key in filters:
-        if key not in known:
-            raise InvalidArgument(f"invalid filter '{key}'")
-
-
 def _truth(key: str, filters: Filters) -> bool | None:
     """The one boolean value of a filter; None if it is not given."""
     values = list(filters.get(key, ()))
@@ -235,26 +228,3 @@ def _truth(key: str, filters: Filters) -> bool | None:
     if key == "all" and len(values) == 1:
         raise InvalidArgument(f"invalid filter 'all': strconv.ParseBool: parsing \"{values[0]}\": invalid syntax")
     raise InvalidArgument(f"invalid filter '{key}=[{' '.join(values)}]'")
-
-
-def _one_of(values: Sequence[str] | None, test: Callable[[str], bool]) -> bool:
-    return not values or any(test(value) for value in values)
-
-
-def _matched(pattern: str, text: str) -> bool:
-    """Docker's match: equal, a part of it, or a regular expression that is found in it."""
-    if pattern in text:
-        return True
-    try:
-        return re.search(pattern, text) is not None
-    except re.error:
-        return False
-
-
-def _has_labels(volume: Volume, wanted: Sequence[str]) -> bool:
-    labels = volume.labels or {}
-    for want in wanted:
-        key, equals, value = want.partition("=")
-        if key not in labels or (equals and labels[key] != value):
-            return False
-    return True

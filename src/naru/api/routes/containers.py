@@ -9,7 +9,7 @@ from typing import Any
 from naru.api.app import JSON, Request, Route
 from naru.api.convert import inspect_json, list_json, network_settings
 from naru.api.listing import FILTERS, select
-from naru.api.parameters import label_match, parse_until
+from naru.api.parameters import parse_until
 from naru.api.stats import empty_sample, sample
 from naru.containers.engine import Engine
 from naru.containers.records import Container, Status
@@ -18,6 +18,7 @@ from naru.events import Event
 from naru.oci.image import Platform
 from naru.wire.container import CreateRequest, UpdateRequest
 from naru.wire.decode import encode
+from naru.wire.filters import has_labels
 
 _STATS_INTERVAL_S = 1.0
 
@@ -207,9 +208,9 @@ class ContainerRoutes:
             if record.state.status.is_live or record.state.status in (Status.RESTARTING, Status.REMOVING):
                 continue
             labels = record.config.labels or {}
-            if (before_ns and record.created_ns >= before_ns) or not label_match(filters, labels):
+            if (before_ns and record.created_ns >= before_ns) or not has_labels(labels, filters.get("label", [])):
                 continue
-            if "label!" in filters and label_match(filters, labels, "label!"):
+            if "label!" in filters and has_labels(labels, filters["label!"]):
                 continue
             try:
                 size = (await asyncio.to_thread(self._size, record))[0]
