@@ -15,7 +15,7 @@ from naru.images.service import Images
 from naru.images.values import Image
 from naru.linux.files import Root
 from naru.oci import reference
-from naru.oci.digest import Digest, chain_id
+from naru.oci.digest import Digest, chain_ids
 from naru.oci.image import Platform
 from naru.remote.auth import Credentials
 
@@ -57,11 +57,11 @@ class Bases:
 
     async def chain(self, state: State) -> Digest | None:
         """The chain of a state's layers, all of them snapshots when this returns; None for no layers."""
-        for depth in range(len(state.diff_ids), 0, -1):
-            image = self._packed.pop(_prefix(state, depth), None)
-            if image is not None:
+        chains = list(chain_ids(state.diff_ids))
+        for chain in reversed(chains):
+            if (image := self._packed.pop(chain, None)) is not None:
                 await self._images.unpack(image)
-        return chain_id(state.diff_ids)
+        return chains[-1] if chains else None
 
     async def tree(self, name: str, platform: Platform | None) -> Tree:
         """An image's file system, by name; `scratch` is the empty one."""
@@ -77,9 +77,3 @@ class Bases:
             else:
                 self._roots[tree] = await self._held.enter_async_context(self._workspace.viewed(tree.chain))
         return self._roots[tree]
-
-
-def _prefix(state: State, depth: int) -> Digest:
-    chain = chain_id(state.diff_ids[:depth])
-    assert chain is not None
-    return chain

@@ -129,14 +129,22 @@ def has_wildcards(pattern: str) -> bool:
     return bool(_WILD.search(re.sub(r"\\.", "", pattern, flags=re.DOTALL)))
 
 
-def path_glob(pattern: str) -> Glob:
-    """Go's filepath.Match: `*` and `?` stay inside a path segment, `[a-z]`, `[^a]`, `\\x`. Raises InvalidArgument."""
+def path_glob(pattern: str, *, deep: bool = False) -> Glob:
+    """Go's filepath.Match: `*` and `?` stay inside a path segment, `[a-z]`, `[^a]`, `\\x`; with `deep`, also .dockerignore's
+    `**`, any number of segments. Raises InvalidArgument."""
     pieces: list[Piece] = []
     i = 0
     while i < len(pattern):
         character = pattern[i]
         i += 1
-        if character == "*":
+        if deep and character == "*" and pattern[i : i + 1] == "*":
+            i += 1
+            i += pattern[i : i + 1] == "/"
+            if i == len(pattern):
+                pieces.append(Piece(anything, repeat=True))
+            else:  # any number of whole directories, none included
+                pieces += [Piece(anything, repeat=True, skip=2), Piece(literal("/"))]
+        elif character == "*":
             pieces.append(Piece(in_segment, repeat=True))
         elif character == "?":
             pieces.append(Piece(in_segment))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Iterable
 
-from naru.build.glob import Glob, Piece, anything, character_class, in_segment, literal, path_glob
+from naru.build.glob import path_glob
 from naru.errors import InvalidArgument
 
 
@@ -69,7 +69,6 @@ class Ignore:
 
 class _Rule:
     def __init__(self, pattern: str) -> None:
-        path_glob(pattern)  # raises for what filepath.Match would refuse
         self._matches = _compile(pattern)
         self._directories: dict[str, bool] = {"": False}
 
@@ -90,7 +89,7 @@ class _Rule:
 
 def _compile(pattern: str) -> Callable[[str], bool]:
     """The cheapest test that decides as Docker's does. A pattern that is `**` and plain text behind it is a plain
-    suffix there, slash or not: `**foo` also matches `xfoo`."""
+    suffix there, slash or not: `**foo` also matches `xfoo`. Raises InvalidArgument for what filepath.Match would refuse."""
     wild = set("*?[]\\")
     if not wild & set(pattern):
         return lambda path: path == pattern
@@ -100,33 +99,4 @@ def _compile(pattern: str) -> Callable[[str], bool]:
     if pattern.endswith("**") and not wild & set(pattern[:-2]):
         prefix = pattern[:-2]
         return lambda path: path.startswith(prefix)
-    return Glob(_pieces(pattern)).matches
-
-
-def _pieces(pattern: str) -> list[Piece]:
-    out: list[Piece] = []
-    i = 0
-    while i < len(pattern):
-        character = pattern[i]
-        i += 1
-        if character == "*" and pattern[i : i + 1] == "*":
-            i += 1
-            i += pattern[i : i + 1] == "/"
-            if i == len(pattern):
-                out.append(Piece(anything, repeat=True))
-            else:  # any number of whole directories, none included
-                out += [Piece(anything, repeat=True, skip=2), Piece(literal("/"))]
-        elif character == "*":
-            out.append(Piece(in_segment, repeat=True))
-        elif character == "?":
-            out.append(Piece(in_segment))
-        elif character == "[":
-            accepts, taken = character_class(pattern[i:])
-            out.append(Piece(accepts))
-            i += taken
-        elif character == "\\" and i < len(pattern):
-            out.append(Piece(literal(pattern[i])))
-            i += 1
-        else:
-            out.append(Piece(literal(character)))
-    return out
+    return path_glob(pattern, deep=True).matches

@@ -26,6 +26,7 @@ from naru.build.workspace import Workspace
 from naru.content.blobs import ContentStore
 from naru.errors import InvalidArgument
 from naru.events import Bus, Event, Progress, Report
+from naru.images.make import store_documents
 from naru.images.service import Images
 from naru.images.values import Image
 from naru.linux.erase import remove_tree
@@ -115,7 +116,8 @@ class Builder:
                     bases = Bases(self._images, workspace, held, report, request.credentials, pull=request.pull)
                     stages = Stages(order, workspace, bases, steps, self.cache, report, self._now_ns)
                     manifest, config = await stages.solve(last)
-                image_id = await finish_in_thread(self._record, manifest, config, lease.add)
+                await finish_in_thread(store_documents, self._store, manifest, config, lease.add)
+                image_id = manifest.descriptor.digest
                 self._name(image_id, manifest, config, tags)
         finally:
             await finish_in_thread(remove_tree, scratch)
@@ -134,12 +136,6 @@ class Builder:
         size_bytes = await self._images.collect()
         self._bus.publish(Event("builder", "prune", "", self._now_ns(), {"reclaimed": str(size_bytes)}))
         return size_bytes
-
-    def _record(self, manifest: Manifest, config: ImageConfig, keep: Callable[[Digest], None]) -> Digest:
-        for descriptor, raw in ((manifest.config, config.raw), (manifest.descriptor, manifest.raw)):
-            keep(descriptor.digest)
-            self._store.put(raw, descriptor.digest)
-        return manifest.descriptor.digest
 
     def _name(self, image_id: Digest, manifest: Manifest, config: ImageConfig, tags: list[Reference]) -> None:
         image = Image(manifest.descriptor, manifest, config)

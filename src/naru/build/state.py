@@ -131,10 +131,6 @@ def apply(state: State, instruction: i.Instruction) -> tuple[State, str]:
     return _APPLY[type(instruction)](state, instruction)
 
 
-def is_metadata(instruction: i.Instruction) -> bool:
-    return type(instruction) in _APPLY
-
-
 def nop(state: State, text: str) -> str:
     """The classic builder's history text of a step that runs nothing."""
     return " ".join([*state.shell, "#(nop) ", text])

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from naru.content.blobs import ContentStore
 from naru.linux.files import Root
 from naru.linux.mounts import open_detached
-from naru.oci.digest import Digest
+from naru.oci.digest import Digest, chain_on
 from naru.oci.image import Descriptor
 from naru.snapshots.diff import write_layer
 from naru.snapshots.overlay import Snapshots
@@ -70,8 +70,7 @@ class Workspace:
 
     async def commit(self, key: str, chain: Digest | None) -> Made:
         """Write what changed as a layer, and make the snapshot the committed one above `chain`."""
-        written = await finish_in_thread(write_layer, self.snapshots, key, self.store)
-        self._keep(written.descriptor.digest)
-        above = written.diff_id if chain is None else Digest.of(f"{chain} {written.diff_id}".encode())
+        written = await finish_in_thread(write_layer, self.snapshots, key, self.store, self._keep)
+        above = chain_on(chain, written.diff_id)
         await finish_in_thread(self.snapshots.commit, key, above, written.diff_id)
         return Made(written.descriptor, written.diff_id)

@@ -41,9 +41,13 @@ class Ingest:
         while view:
             view = view[os.write(self._fd, view) :]
 
+    def digest(self) -> Digest:
+        """Of what has been written so far."""
+        return self._hasher.digest()
+
     def commit(self, expected: Digest | None = None, size_bytes: int | None = None, *, durable: bool = True) -> Digest:
         """The blob is in the store when this returns. Raises DataLoss, and keeps nothing, if it is not what was expected."""
-        digest = self._hasher.digest()
+        digest = self.digest()
         try:
             if size_bytes is not None and size_bytes != self.size_bytes:
                 raise DataLoss(f"blob {expected or digest}: got {self.size_bytes} bytes, expected {size_bytes}")
@@ -121,9 +125,7 @@ class ContentStore:
             data = file.read(limit_bytes + 1)
         if len(data) > limit_bytes:
             raise InvalidArgument(f"content digest {digest}: larger than {limit_bytes} bytes")
-        hasher = Hasher(digest.algorithm)
-        hasher.update(data)
-        if hasher.digest() != digest:
+        if Digest.of(data, digest.algorithm) != digest:
             raise DataLoss(f"content digest {digest}: the stored bytes are damaged")
         return data
 

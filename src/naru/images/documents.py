@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from naru.content.blobs import ContentStore
-from naru.errors import InvalidArgument, NotFound, Unsupported
+from naru.errors import DataLoss, InvalidArgument, NotFound, Unsupported
 from naru.oci.digest import Digest
 from naru.oci.image import (
     CONFIG_LIMIT_BYTES,
@@ -110,13 +110,13 @@ class Documents:
         return {digest: descriptor for digest, descriptor in found.items() if self._store.has(digest)}
 
     def sniff(self, digest: Digest) -> Descriptor | None:
-        """A descriptor of a blob whose media type nobody noted, if it is a manifest or an index."""
+        """A descriptor of a blob whose media type nobody noted, if it is a manifest or an index, and whole."""
         try:
             size = self._store.size(digest)
             if size > MANIFEST_LIMIT_BYTES:
                 return None
             document = load_json(self._store.read(digest, MANIFEST_LIMIT_BYTES), "blob")
-        except (NotFound, InvalidArgument):
+        except (NotFound, InvalidArgument, DataLoss):
             return None
         default = OCI_INDEX if "manifests" in document else OCI_MANIFEST if "layers" in document else ""
         media_type = document.get("mediaType") or default

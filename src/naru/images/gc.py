@@ -47,7 +47,7 @@ def collect(
     """
     kept_blobs, kept_chains = set(blobs), set(chains)
     targets = [row.target for row in catalog.rows()]
-    for digest in (*catalog.leased(), *kept_blobs):
+    for digest in catalog.leased():
         kept_blobs.add(digest)
         if (found := catalog.documents.sniff(digest)) is not None:
             targets.append(found)

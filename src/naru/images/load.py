@@ -19,7 +19,7 @@ from naru.images.feed import through_pipe
 from naru.images.save import NAME, REF_NAME
 from naru.images.unpack import Unpacker
 from naru.oci import reference
-from naru.oci.digest import Digest, Hasher
+from naru.oci.digest import Digest
 from naru.oci.image import (
     DOCKER_CONFIG,
     DOCKER_LAYER,
@@ -130,18 +130,16 @@ def _ingest(store: ContentStore, lease: Lease, name: str, reader: TarReader) -> 
     folder, _, hex_digits = name.rpartition("/")
     if folder.startswith("blobs/"):
         expected = Digest.parse(f"{folder.removeprefix('blobs/')}:{hex_digits}")
-    head, hasher = bytearray(), Hasher()
+    head = bytearray()
     with store.ingest(expected.algorithm if expected else "sha256") as ingest:
 
         def write(piece: memoryview) -> None:
             if len(head) < len(_GZIP_MAGIC):
                 head.extend(piece[: len(_GZIP_MAGIC)])
-            if expected is None:
-                hasher.update(piece)
             ingest.write(piece)
 
         reader.copy(write)
-        digest = expected or hasher.digest()
+        digest = expected or ingest.digest()
         lease.add(digest)  # before the commit: garbage may be collected at any moment
         ingest.commit(digest)
         return _Blob(digest, ingest.size_bytes, head.startswith(_GZIP_MAGIC))

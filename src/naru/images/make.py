@@ -15,7 +15,7 @@ from naru.oci.digest import chain_id
 from naru.oci.image import History, ImageConfig, Json, Manifest, Platform
 from naru.oci.reference import Reference
 from naru.snapshots.apply import LIMIT_BYTES
-from naru.snapshots.diff import Layer, write_layer
+from naru.snapshots.diff import Claim, Layer, write_layer
 from naru.snapshots.intake import store_archive
 from naru.snapshots.overlay import Snapshots
 from naru.snapshots.threads import finish_in_thread
@@ -58,9 +58,7 @@ class Maker:
         )  # fmt: skip
         below = base.manifest.layers if base is not None else ()
         manifest = Manifest.build(config.descriptor, (*below, *(layer.descriptor for layer in layers)))
-        for descriptor, raw in ((manifest.config, config.raw), (manifest.descriptor, manifest.raw)):
-            lease.add(descriptor.digest)
-            self._store.put(raw, descriptor.digest)
+        await finish_in_thread(store_documents, self._store, manifest, config, lease.add)
         await self._unpacker.unpack(manifest, config)
         return Image(manifest.descriptor, manifest, config)
 
@@ -87,3 +85,10 @@ class Maker:
             )  # fmt: skip
             self._catalog.record(image.target, ref)
         return self._catalog.image(image.target)
+
+
+def store_documents(store: ContentStore, manifest: Manifest, config: ImageConfig, claim: Claim) -> None:
+    """Both are in the store, and claimed before that, when this returns."""
+    for descriptor, raw in ((manifest.config, config.raw), (manifest.descriptor, manifest.raw)):
+        claim(descriptor.digest)
+        store.put(raw, descriptor.digest)

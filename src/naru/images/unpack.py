@@ -82,9 +82,7 @@ class Unpacker:
                     report(Progress("Pull complete", short_id(layers[index].digest)))
         finally:
             if staged:
-                await asyncio.shield(
-                    asyncio.to_thread(self._snapshots.destroy, [each.path for each in staged.values()])
-                )
+                await finish_in_thread(self._snapshots.destroy, [each.path for each in staged.values()])
 
 
 def chains_of(manifest: Manifest, config: ImageConfig) -> list[Digest]:

@@ -31,9 +31,11 @@ class Digest(str):
         return cls(text)
 
     @classmethod
-    def of(cls, data: bytes) -> Digest:
-        """The sha256 digest of data."""
-        return cls("sha256:" + hashlib.sha256(data).hexdigest())
+    def of(cls, data: bytes, algorithm: str = "sha256") -> Digest:
+        """The digest of data. Raises InvalidArgument for an algorithm that `parse` would not take."""
+        hasher = Hasher(algorithm)
+        hasher.update(data)
+        return hasher.digest()
 
     @property
     def algorithm(self) -> str:
@@ -67,9 +69,14 @@ def chain_id(diff_ids: Sequence[Digest]) -> Digest | None:
     return chains[-1] if chains else None
 
 
+def chain_on(parent: Digest | None, diff_id: Digest) -> Digest:
+    """The name of the stack `parent` with one more layer on top."""
+    return diff_id if parent is None else Digest.of(f"{parent} {diff_id}".encode())
+
+
 def chain_ids(diff_ids: Iterable[Digest]) -> Iterable[Digest]:
     """The chain ID of every prefix of the stack, bottom first: one per layer."""
     chain: Digest | None = None
     for diff_id in diff_ids:
-        chain = diff_id if chain is None else Digest.of(f"{chain} {diff_id}".encode())
+        chain = chain_on(chain, diff_id)
         yield chain

@@ -20,7 +20,6 @@ OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
 OCI_LAYER_GZIP = OCI_LAYER + "+gzip"
 OCI_LAYER_ZSTD = OCI_LAYER + "+zstd"
-OCI_EMPTY = "application/vnd.oci.empty.v1+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
@@ -264,7 +263,6 @@ class ImageConfig:
     history: tuple[History, ...]
     created: str = ""
     author: str = ""
-    os_version: str = ""
 
     @classmethod
     def parse(cls, raw: bytes) -> ImageConfig:
@@ -296,7 +294,6 @@ class ImageConfig:
             ),
             str(document.get("created") or ""),
             str(document.get("author") or ""),
-            str(document.get("os.version") or ""),
         )  # fmt: skip
 
     @classmethod

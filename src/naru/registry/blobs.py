@@ -20,6 +20,7 @@ from naru.registry.errors import Refusal
 from naru.registry.routes import check_name, parse_content_range, parse_digest
 from naru.registry.uploads import Upload
 from naru.remote.writer import PieceWriter
+from naru.snapshots.threads import finish_in_thread
 
 _PIECE_BYTES = 1 << 20
 _PIECE_S = 60.0  # within which the next piece has to arrive
@@ -56,7 +57,7 @@ async def begin(context: Context) -> web.StreamResponse:
         digest = parse_digest(digest_text)
         with context.storage.content.ingest(digest.algorithm) as ingest:
             await _receive(context, ingest)
-            await _commit(context, ingest, digest.algorithm, digest)
+            await finish_in_thread(context.storage.commit, context.route.repository, ingest, digest.algorithm, digest)
         return _created(repository, digest)
     upload = context.registry.uploads.begin(repository, context.caller.name, algorithm, time.monotonic())
     return _accepted(upload)
@@ -95,7 +96,7 @@ async def finish(context: Context) -> web.StreamResponse:
     async with upload.lock:
         await _take_chunk(context, upload)
         with context.registry.uploads.take(upload) as ingest:
-            await _commit(context, ingest, upload.algorithm, digest)
+            await finish_in_thread(context.storage.commit, context.route.repository, ingest, upload.algorithm, digest)
     return _created(upload.repository, digest)
 
 
@@ -146,18 +147,6 @@ async def _receive(context: Context, ingest: Ingest) -> None:
                 await writer.write(piece)
                 raise Refusal("BLOB_UPLOAD_INVALID", "the request body broke off") from error
             await writer.write(piece)
-
-
-async def _commit(context: Context, ingest: Ingest, hashed_as: str, digest: Digest) -> None:
-    """In a thread, and to its end even if cancelled: the ingest must not be closed under the thread's hands."""
-    loop, storage = asyncio.get_running_loop(), context.storage
-    work = loop.run_in_executor(None, storage.commit, context.route.repository, ingest, hashed_as, digest)
-    try:
-        await asyncio.wait((work,))
-    finally:
-        if not work.done():
-            await asyncio.wait((work,))
-    work.result()
 
 
 def _progress(upload: Upload) -> dict[str, str]:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 
 from naru.content.blobs import ContentStore, Ingest
 from naru.errors import Conflict, DataLoss, InvalidArgument
-from naru.oci.digest import Digest, Hasher
+from naru.oci.digest import Digest
 from naru.oci.image import (
     DOCKER_FOREIGN_GZIP,
     INDEXES,
@@ -143,9 +143,7 @@ class Storage:
 
         Raises Refusal MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN, DIGEST_INVALID.
         """
-        hasher = Hasher(reference.algorithm if isinstance(reference, Digest) else "sha256")
-        hasher.update(raw)
-        digest = hasher.digest()
+        digest = Digest.of(raw, reference.algorithm if isinstance(reference, Digest) else "sha256")
         if isinstance(reference, Digest) and reference != digest:
             raise Refusal("DIGEST_INVALID", f"the manifest has digest {digest}, not {reference}")
         record = self._read_manifest(repository, digest, media_type, raw)

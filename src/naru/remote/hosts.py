@@ -21,7 +21,6 @@ from naru.remote.auth import is_loopback
 
 HUB_HOST = "registry-1.docker.io"
 HUB_INDEX = "index.docker.io"
-HUB_AUTH_KEY = "https://index.docker.io/v1/"
 _HUB_NAMES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?::([0-9]{1,5}))?")
 

@@ -14,7 +14,7 @@ import aiohttp
 
 from naru.content.blobs import Ingest
 from naru.errors import DataLoss, Internal, InvalidArgument, NaruError, NotFound, Unavailable, Unsupported
-from naru.oci.digest import Digest, Hasher
+from naru.oci.digest import Digest
 from naru.oci.image import INDEXES, MANIFEST_LIMIT_BYTES, MANIFESTS, Descriptor
 from naru.oci.reference import Reference
 from naru.remote.answers import ERROR_LIMIT_BYTES, Unknown, clean, pull_refusal
@@ -132,10 +132,8 @@ def _stated_digest(answer: Answer) -> Digest | None:
 
 
 def _verify(ref: Reference, body: bytes, digest: Digest) -> None:
-    hasher = Hasher(digest.algorithm)
-    hasher.update(body)
-    if hasher.digest() != digest:
-        raise DataLoss(f"manifest for {ref.familiar}: expected digest {digest}, the bytes have {hasher.digest()}")
+    if (found := Digest.of(body, digest.algorithm)) != digest:
+        raise DataLoss(f"manifest for {ref.familiar}: expected digest {digest}, the bytes have {found}")
 
 
 async def fetch_blob(

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from yarl import URL
 
 from naru.errors import DataLoss, InvalidArgument, NaruError, Unavailable
-from naru.oci.digest import Digest, Hasher
+from naru.oci.digest import Digest
 from naru.oci.image import Descriptor
 from naru.oci.reference import Reference
 from naru.remote.answers import ERROR_LIMIT_BYTES, refusal
@@ -168,9 +168,7 @@ async def push_manifest(
 
     Raises InvalidArgument if ref has a digest and raw another; DataLoss if the registry stored something else.
     """
-    hasher = Hasher(ref.digest.algorithm if ref.digest else "sha256")
-    hasher.update(raw)
-    digest = hasher.digest()
+    digest = Digest.of(raw, ref.digest.algorithm if ref.digest else "sha256")
     if ref.digest not in (None, digest):
         raise InvalidArgument(f"manifest for {ref.familiar}: the bytes have digest {digest}")
     name = ref.tag or digest

@@ -19,7 +19,7 @@ import naru.snapshots.unpack_child
 from naru.content.blobs import ContentStore
 from naru.errors import DataLoss, Internal, InvalidArgument, NaruError, Unavailable
 from naru.linux.process import Child, kill_and_reap, spawn
-from naru.oci.digest import Digest, chain_id
+from naru.oci.digest import Digest, chain_on
 from naru.oci.image import Descriptor
 from naru.snapshots.overlay import Snapshots, Staged
 from naru.snapshots.threads import finish_in_thread
@@ -79,8 +79,7 @@ async def apply_layer(
     snapshots: Snapshots, store: ContentStore, descriptor: Descriptor, diff_id: Digest, parent: Digest | None
 ) -> Digest:
     """Unpack one layer and commit it on top of parent; returns its chain ID. Raises as `extract_layer`."""
-    chain = Digest.of(f"{parent} {diff_id}".encode()) if parent else chain_id([diff_id])
-    assert chain is not None
+    chain = chain_on(parent, diff_id)
     if not snapshots.has(chain):
         staged = await extract_layer(snapshots, store, descriptor, diff_id)
         try:
