@@ -11,7 +11,7 @@ import asyncio
 import logging
 import posixpath
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import unquote
@@ -29,7 +29,6 @@ MIN_VERSION: Version = (1, 24)
 SERVER_VERSION = "29.0.0-naru"  # what we are compatible with comes first: clients compare it
 SERVER = f"Docker/{SERVER_VERSION} (linux)"
 JSON = ("Content-Type", "application/json")
-_TEXT = ("Content-Type", "text/plain; charset=utf-8")
 _PREFIX = re.compile(r"/v([0-9][0-9.]*)(/.*)")
 _JSON_LIMIT = 16 << 20
 S = TypeVar("S")
@@ -75,6 +74,11 @@ class Request:
 
     async def answer(self, value: Any, status: int = 200) -> None:
         await self.exchange.send(status, [JSON], encode(value) + b"\n")
+
+    async def stream(self, headers: list[tuple[str, str]], pieces: AsyncIterator[bytes]) -> None:
+        await self.exchange.begin(200, headers)
+        async for piece in pieces:
+            await self.exchange.write(piece)
 
     async def done(self, status: int = 204) -> None:
         await self.exchange.send(status)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from naru.api.parameters import Filters, Version
-from naru.containers.engine import Engine
 from naru.events import Event
 from naru.wire.filters import has_labels
 
@@ -28,9 +27,8 @@ def event_json(event: Event, version: Version) -> dict[str, Any]:
 class Selection:
     """Docker's event filters; values of one key are alternatives, keys are conditions."""
 
-    def __init__(self, filters: Filters, engine: Engine) -> None:
+    def __init__(self, filters: Filters) -> None:
         self._filters = filters
-        self._engine = engine
 
     def takes(self, event: Event) -> bool:
         filters = self._filters

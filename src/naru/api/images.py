@@ -49,7 +49,7 @@ def entry_json(engine: Engine, image: Image, version: Version, *, manifests: boo
     out: Json = {
         "Id": str(image.id), "ParentId": "", "RepoTags": tags, "RepoDigests": digests,
         "Created": created_s(image.config.created), "Size": content + unpacked, "SharedSize": -1,
-        "Labels": image.config.run.get("Labels") or {} or {}, "Containers": engine.count_users(image), "Descriptor": _descriptor(image.target),
+        "Labels": image.config.run.get("Labels") or {}, "Containers": engine.count_users(image), "Descriptor": _descriptor(image.target),
     }  # fmt: skip
     if version < (1, 44):
         out["VirtualSize"] = out["Size"]
@@ -117,7 +117,7 @@ def select(images: Images, filters: Filters, now_ns: int) -> list[Image]:
     """Images that match, newest first. Raises InvalidArgument, NotFound."""
     found: Iterable[Image] = images.list()
     if "dangling" in filters:
-        wanted = _flag("dangling", filters["dangling"])
+        wanted = flag("dangling", filters["dangling"])
         found = [image for image in found if (not image.names) is wanted]
     if "label" in filters or "label!" in filters:
         found = [image for image in found if _labels_match(filters, image)]
@@ -135,7 +135,7 @@ def select(images: Images, filters: Filters, now_ns: int) -> list[Image]:
     return sorted(found, key=lambda image: (-created_s(image.config.created), str(image.id)))
 
 
-def _flag(name: str, values: list[str]) -> bool:
+def flag(name: str, values: list[str]) -> bool:
     if len(values) != 1 or values[0].lower() not in ("true", "1", "false", "0"):
         raise InvalidArgument(f"invalid filter '{name}=[{' '.join(values)}]'")
     return values[0].lower() in ("true", "1")

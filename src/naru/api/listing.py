@@ -1,11 +1,15 @@
-"""Which containers a list shows: Docker's filters (Engine API, ContainerList)."""
+"""Which containers a list shows, and how: Docker's filters (Engine API, ContainerList)."""
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
 from collections.abc import Callable, Iterable
+from typing import Any
 
-from naru.api.parameters import Filters
+from naru.api.convert import list_json, network_settings
+from naru.api.parameters import Filters, Version
 from naru.containers.engine import Engine
 from naru.containers.records import Container, Status
 from naru.containers.validate import parse_port
@@ -28,6 +32,25 @@ def select(engine: Engine, filters: Filters, *, everything: bool) -> list[Contai
         if (everything or record.state.status.is_live or record.state.status is Status.RESTARTING)
         and all(test(record) for test in tests)
     ]
+
+
+async def rows(engine: Engine, records: Iterable[Container], version: Version, *, size: bool) -> list[dict[str, Any]]:
+    """Containers as `GET /containers/json` shows them; `size` walks the files of each."""
+    network_ids, now_ns = engine.networking.network_ids(), time.time_ns()
+    images: dict[tuple[str, str], str] = {}  # many containers stand on few images
+    out = []
+    for record in records:
+        image = (record.config.image, record.image_id)
+        if image not in images:
+            images[image] = engine.shown_image(record)
+        out.append(
+            list_json(
+                record, settings=network_settings(record, engine.networking.endpoints(record.id), network_ids, version),
+                health=engine.health(record), now_ns=now_ns, image=images[image],
+                size=await asyncio.to_thread(engine.sizes, record) if size else None,
+            )
+        )  # fmt: skip
+    return out
 
 
 def _status(engine: Engine, values: list[str]) -> Iterable[Test]:

@@ -12,8 +12,7 @@ import logging
 import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import naru
@@ -59,22 +58,14 @@ from naru.volumes.service import Volumes
 log = logging.getLogger(__name__)
 
 _USER_AGENT = f"naru/{naru.__version__}"
-_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 FIXED_HEADERS = [
     ("Api-Version", "1.56"), ("Docker-Experimental", "false"), ("Ostype", "linux"), ("Server", SERVER),
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Daemon:
-    engine: Engine
-    app: App
-    networks: Networks
-
-
 @asynccontextmanager
-async def running(config: Config) -> AsyncIterator[Daemon]:
-    """Raises Conflict if another daemon has the data root, Unsupported for a host that cannot run containers."""
+async def running(config: Config) -> AsyncIterator[App]:
+    """What answers requests. Raises Conflict if another daemon has the data root, Unsupported for a host that cannot run containers."""
     host = probe()
     _prepare_host(host)
     async with AsyncExitStack() as stack:
@@ -84,8 +75,7 @@ async def running(config: Config) -> AsyncIterator[Daemon]:
         stack.callback(db.close)
         if db.damaged:
             log.error("the database was damaged: it has been put aside as %s, and a new one begun", db.damaged)
-        daemon = await _compose(config, host, db, stack)
-        yield daemon
+        yield await _compose(config, host, db, stack)
 
 
 def _prepare_host(host: Host) -> None:
@@ -138,7 +128,7 @@ def _engine_id(config: Config) -> str:
         return made
 
 
-async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitStack) -> Daemon:
+async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitStack) -> App:
     """Bottom up: stores, then what uses them; then take up what runs; then the API."""
     bus = Bus()
     store = ContentStore(os.path.join(config.data_root, "content"))
@@ -146,7 +136,7 @@ async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitSta
     await asyncio.to_thread(snapshots.recover)
     registry = _registry(config)
     stack.push_async_callback(registry.close)
-    platform = Platform("linux", _MACHINES.get(host.machine, host.machine))
+    platform = Platform.parse(host.machine)
     images = Images(store, snapshots, db, bus, platform, registry)
     networks = Networks(db, bus, bridge=config.bridge, bip=config.bip or None, table=_table(config))
     around = _surroundings(config, host, db, bus, images, snapshots, networks)
@@ -171,7 +161,7 @@ async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitSta
         around, containers, execs, Processes(containers, host), Files(around), Commits(around), images, networks,
         around.volumes, registry, bus,
     )  # fmt: skip
-    return Daemon(engine, _app(engine, builder, config), networks)
+    return _app(engine, builder, config)
 
 
 def _registry(config: Config) -> RegistryClient:
@@ -188,16 +178,13 @@ def _surroundings(
     runtime = Runtime(host, config.exec_root, config.default_runtime if known else "runc")
     owners: dict[str, Owner] = {}
 
-    def directory(id: str) -> str:
-        return os.path.join(config.data_root, "containers", id)
-
     def lookup(id: str) -> Container | None:
         return owners[id].record if id in owners else None
 
     def users(volume: str) -> Sequence[str]:
         return around.volume_users(volume)
 
-    networking = Networking(networks, directory, lookup)
+    networking = Networking(networks, lambda id: around.directory(id), lookup)
     volumes = Volumes(os.path.join(config.data_root, "volumes"), db, bus, users)
     around = Surroundings(
         host,
@@ -250,22 +237,19 @@ async def _told(work: Awaitable[Any]) -> Any:
 @asynccontextmanager
 async def _tasks() -> AsyncIterator[asyncio.TaskGroup]:
     """A task group whose tasks are cancelled, not awaited, at the end: owners never finish by themselves."""
-    stop = asyncio.Event()
-
-    async def hold(started: asyncio.Future[asyncio.TaskGroup]) -> None:
-        with suppress(asyncio.CancelledError):
-            async with _Tasks() as group:
-                started.set_result(group)
-                await stop.wait()
-                raise asyncio.CancelledError
-
     started: asyncio.Future[asyncio.TaskGroup] = asyncio.get_running_loop().create_future()
-    async with asyncio.TaskGroup() as outer:
-        outer.create_task(hold(started))
-        try:
-            yield await started
-        finally:
-            stop.set()
+
+    async def hold() -> None:
+        async with _Tasks() as group:
+            started.set_result(group)
+            await asyncio.Event().wait()
+
+    holder = asyncio.create_task(hold())
+    try:
+        yield await started
+    finally:
+        holder.cancel()
+        await asyncio.wait([holder])
 
 
 def _table(config: Config) -> str:

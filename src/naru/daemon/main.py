@@ -47,16 +47,16 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-async def serve(config: Config, *, ready: asyncio.Event | None = None, stop: asyncio.Event | None = None) -> None:
-    """Until SIGTERM or SIGINT (or `stop`). Sockets accept from when `ready` is set, when everything is taken up."""
-    stop = stop or asyncio.Event()
+async def serve(config: Config) -> None:
+    """Until SIGTERM or SIGINT. Sockets accept when everything is taken up."""
+    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     os.umask(0o022)
     adopt_orphans()
-    async with running(config) as daemon:
-        server = Server(daemon.app)
+    async with running(config) as app:
+        server = Server(app)
         sockets = [_listen(host, config.group) for host in config.hosts]
         try:
             for sock in sockets:
@@ -64,8 +64,6 @@ async def serve(config: Config, *, ready: asyncio.Event | None = None, stop: asy
             _write_pidfile(config)
             _notify_ready()
             log.info("naru %s is ready on %s", naru.__version__, ", ".join(config.hosts))
-            if ready is not None:
-                ready.set()
             await server.serve(stop)
         finally:
             for host, sock in zip(config.hosts, sockets, strict=True):

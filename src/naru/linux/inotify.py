@@ -10,8 +10,6 @@ from naru.linux.process import wait_readable
 from naru.linux.syscalls import check, libc
 
 IN_MODIFY = 0x2
-IN_CLOSE_WRITE = 0x8
-IN_MOVED_TO = 0x80
 IN_CREATE = 0x100
 
 

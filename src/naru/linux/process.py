@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from naru.linux.syscalls import PR_SET_CHILD_SUBREAPER, check, libc
+from naru.linux.syscalls import PR_SET_CHILD_SUBREAPER, prctl
 
 DEVNULL = -3
 _CLEAR = [signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -140,7 +140,7 @@ def adopt_orphans() -> None:
     crun may leave a zombie in a container's pid namespace, whose end waits for it. Were it left to process 1, that would be
     when process 1 gets round to it: never, if it is some program that reaps nobody. PR_SET_CHILD_SUBREAPER of prctl(2).
     """
-    check(libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGCHLD, lambda: loop.call_later(_ORPHAN_S, _reap_orphans))
 

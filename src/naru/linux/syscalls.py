@@ -18,13 +18,9 @@ CLONE_NEWNET = 0x40000000
 
 # <sys/mount.h>
 MS_RDONLY = 0x1
-MS_NOSUID = 0x2
-MS_NODEV = 0x4
-MS_NOEXEC = 0x8
 MS_REMOUNT = 0x20
 MS_BIND = 0x1000
 MS_REC = 0x4000
-MS_PRIVATE = 1 << 18
 MS_SLAVE = 1 << 19
 MNT_DETACH = 0x2
 
@@ -42,8 +38,6 @@ _AT_FDCWD = -100
 _SYS_OPEN_TREE = 428
 
 PR_SET_CHILD_SUBREAPER = 36
-PR_SET_NO_NEW_PRIVS = 38
-PR_CAPBSET_DROP = 24
 
 
 def check(result: int, call: str, path: str | None = None) -> int:

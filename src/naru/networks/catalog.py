@@ -138,7 +138,6 @@ class Catalog:
         return [network for network in self.networks() if self._matches(network, filters, dangling)]
 
     def _matches(self, network: Network, filters: Filters, dangling: Sequence[bool]) -> bool:
-        free = not network.predefined and not self.endpoints_on(network.id)
         kind = "builtin" if network.predefined else "custom"
         return (
             one_of(filters.get("name"), lambda value: name_matches(value, network.name))
@@ -146,7 +145,7 @@ class Catalog:
             and one_of(filters.get("driver"), network.driver.__eq__)
             and one_of(filters.get("scope"), "local".__eq__)
             and one_of(filters.get("type"), kind.__eq__)
-            and (not dangling or free in dangling)
+            and (not dangling or (not network.predefined and not self.endpoints_on(network.id)) in dangling)
             and has_labels(network.labels, filters.get("label", ()))
         )
 

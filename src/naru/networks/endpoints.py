@@ -162,10 +162,12 @@ class Endpoints:
         """Give back everything of a container that has ended: ports, addresses, names. The kernel removes its
         interfaces by itself. Nothing happens if it is on no network."""
         self._close_resolver(container_id)
-        veths = [end.veth for end in self._catalog.endpoints_of(container_id) if end.interface]
+        endpoints = self._catalog.endpoints_of(container_id)
+        if not endpoints:
+            return
+        veths = [end.veth for end in endpoints if end.interface]
         if veths:
             await in_thread(_what(container_id), partial(bridge.silence, veths))
-        endpoints = self._catalog.endpoints_of(container_id)
         self._release(endpoints)
         self._tell("disconnect", endpoints)
 
@@ -264,8 +266,8 @@ class Endpoints:
         plugging = self._start_plugging(undo, netns_fd, wired) if wired else None
         self._hold(undo, endpoints)  # meanwhile: the kernel takes a millisecond for the interfaces
         elements = [element for end in endpoints for element in ruleset.of_endpoint(end)]
-        self._change(add=elements)
-        undo.callback(self._change, remove=elements)
+        self._firewall.change(add=elements)
+        undo.callback(self._firewall.change, remove=elements)
         if plugging is not None:
             await finish(_what(wired[0].container_id), plugging)
 
@@ -292,17 +294,11 @@ class Endpoints:
     def _move(self, old: Endpoint, new: Endpoint) -> None:
         """Published ports lead to another endpoint of the same container, in one transaction."""
         self._catalog.put_endpoints([replace(old, primary=False, ports=()), new])
-        self._change(add=ruleset.of_endpoint(new), remove=ruleset.of_endpoint(old))
-
-    def _change(self, *, add: Sequence[ruleset.Element] = (), remove: Sequence[ruleset.Element] = ()) -> None:
-        try:
-            self._firewall.change(add=add, remove=remove)
-        except OSError as error:
-            raise Internal(f"cannot change the firewall: {error}") from error
+        self._firewall.change(add=ruleset.of_endpoint(new), remove=ruleset.of_endpoint(old))
 
     def _release(self, endpoints: Sequence[Endpoint]) -> None:
         self._catalog.drop_endpoints(endpoints)
-        self._change(remove=[element for end in endpoints for element in ruleset.of_endpoint(end)])
+        self._firewall.change(remove=[element for end in endpoints for element in ruleset.of_endpoint(end)])
         for end in endpoints:
             for port in end.ports:
                 self._ports.release(port)

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from naru.errors import Internal
 from naru.linux.nft import Nft, TableWatch, has_table
 from naru.networks import ruleset
 from naru.networks.ruleset import Element
@@ -50,14 +51,17 @@ class Firewall:
         self._open().run(self._whole())
 
     def change(self, *, add: Sequence[Element] = (), remove: Sequence[Element] = ()) -> None:
-        """Call it when `whole` already includes the change. Raises OSError, and then the change is not in the kernel."""
+        """Call it when `whole` already includes the change. Raises Internal, and then the change is not in the kernel."""
         if not add and not remove:
             return
         try:
             self._open().run(ruleset.remove(self.table, remove) + ruleset.add(self.table, add))
         except OSError as error:
             _log.warning("table %s is not as it was left, putting all of it back: %s", self.table, error)
-            self.apply()
+            try:
+                self.apply()
+            except OSError as failure:
+                raise Internal(f"cannot change the firewall: {failure}") from failure
 
     def remove(self) -> None:
         """Take the table away; to be closed first. Raises OSError."""

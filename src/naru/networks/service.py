@@ -40,7 +40,6 @@ from naru.networks.records import (
     Network,
     Pool,
 )
-from naru.networks.ruleset import Element
 from naru.store.db import Database
 from naru.wire.filters import Filters
 
@@ -168,7 +167,7 @@ class Networks:
             undo.callback(self._catalog.drop, network.id)
             undo.push_async_callback(in_thread, name, partial(bridge.remove, interface))
             await in_thread(f"network {network.name}", partial(bridge.ensure, network))
-            self._change(add=ruleset.of_network(network))
+            self._firewall.change(add=ruleset.of_network(network))
             undo.pop_all()
         self._admit()
         self._tell("create", network)
@@ -183,7 +182,7 @@ class Networks:
             users = ", ".join(f'name:"{end.container_name}" id:"{end.endpoint_id[:12]}"' for end in ends)
             raise Forbidden(f"error while removing network: network {network.name} has active endpoints ({users})")
         self._catalog.drop(network.id)
-        self._change(remove=ruleset.of_network(network))
+        self._firewall.change(remove=ruleset.of_network(network))
         await in_thread(f"network {network.name}", partial(bridge.remove, network.bridge))
         self._admit()
         self._tell("destroy", network)
@@ -265,12 +264,6 @@ class Networks:
             raise InvalidArgument(f"invalid interface name {name}")
         if name in (known for _, known in if_nameindex()):
             raise Forbidden(f"interface {name} already exists")
-
-    def _change(self, *, add: Sequence[Element] = (), remove: Sequence[Element] = ()) -> None:
-        try:
-            self._firewall.change(add=add, remove=remove)
-        except OSError as error:
-            raise Internal(f"cannot change the firewall: {error}") from error
 
     def _tell(self, action: str, network: Network) -> None:
         attributes = {"name": network.name, "type": network.driver}

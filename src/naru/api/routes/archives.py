@@ -57,7 +57,7 @@ class ArchiveRoutes:
         if "gzip" in request.header("accept-encoding"):
             headers.append(("Content-Encoding", "gzip"))
             stream = _gzip(stream)
-        await _send(request, headers, stream)
+        await request.stream(headers, stream)
         owner.announce("archive-path")
 
     async def put(self, request: Request) -> None:
@@ -72,7 +72,7 @@ class ArchiveRoutes:
     async def export(self, request: Request) -> None:
         owner = self._engine.containers.find(request["name"])
         stream = await self._engine.files.export(owner)
-        await _send(request, [("Content-Type", "application/octet-stream")], stream)
+        await request.stream([("Content-Type", "application/octet-stream")], stream)
 
     async def changes(self, request: Request) -> None:
         owner = self._engine.containers.find(request["name"])
@@ -112,12 +112,6 @@ def _stat_header(found: PathStat) -> str:
         "name": found.name, "size": found.size, "mode": mode, "mtime": rfc3339(found.mtime_ns) if found.mtime_ns else "1970-01-01T00:00:00Z", "linkTarget": found.link_target,
     }  # fmt: skip
     return base64.b64encode(encode(value)).decode()
-
-
-async def _send(request: Request, headers: list[tuple[str, str]], stream: AsyncIterator[bytes]) -> None:
-    await request.exchange.begin(200, headers)
-    async for piece in stream:
-        await request.exchange.write(piece)
 
 
 async def _gzip(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

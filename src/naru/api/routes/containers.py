@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 from naru.api.app import JSON, Request, Route
-from naru.api.convert import inspect_json, list_json, network_settings
-from naru.api.listing import FILTERS, select
+from naru.api.convert import inspect_json, network_settings
+from naru.api.listing import FILTERS, rows, select
 from naru.api.parameters import parse_until
 from naru.api.stats import empty_sample, sample
 from naru.containers.engine import Engine
@@ -64,36 +64,19 @@ class ContainerRoutes:
         networking = self._engine.networking
         return network_settings(record, networking.endpoints(record.id), networking.network_ids(), request.version)
 
-    def _size(self, record: Container) -> tuple[int, int]:
-        return self._engine.sizes(record)
-
     async def list(self, request: Request) -> None:
         query = request.query
         filters = query.filters(FILTERS)
         limit = query.integer("limit") or 0
         everything = query.flag("all") or limit > 0 or "status" in filters or "exited" in filters
-        engine = self._engine
-        records = select(engine, filters, everything=everything)
-        now_ns = time.time_ns()
-        rows = []
-        for record in records[:limit] if limit > 0 else records:
-            size = await asyncio.to_thread(self._size, record) if query.flag("size") else None
-            rows.append(
-                list_json(
-                    record,
-                    settings=self._settings(record, request),
-                    health=engine.health(record),
-                    now_ns=now_ns,
-                    size=size,
-                    image=engine.shown_image(record),
-                )
-            )
-        await request.answer(rows)
+        records = select(self._engine, filters, everything=everything)
+        shown = records[:limit] if limit > 0 else records
+        await request.answer(await rows(self._engine, shown, request.version, size=query.flag("size")))
 
     async def inspect(self, request: Request) -> None:
         engine = self._engine
         record = engine.containers.find(request["name"]).record
-        size = await asyncio.to_thread(self._size, record) if request.query.flag("size") else None
+        size = await asyncio.to_thread(self._engine.sizes, record) if request.query.flag("size") else None
         await request.answer(
             inspect_json(
                 record,
@@ -213,7 +196,7 @@ class ContainerRoutes:
             if "label!" in filters and has_labels(labels, filters["label!"]):
                 continue
             try:
-                size = (await asyncio.to_thread(self._size, record))[0]
+                size = (await asyncio.to_thread(self._engine.sizes, record))[0]
                 await self._engine.containers.remove(record.id)
             except NaruError:
                 continue  # started or removed by somebody else meanwhile

@@ -8,7 +8,7 @@ from typing import Any
 
 from naru.api.app import Request, Route
 from naru.api.credentials import from_header
-from naru.api.images import entry_json, history_json, inspect_json, select
+from naru.api.images import entry_json, flag, history_json, inspect_json, select
 from naru.api.parameters import Query, parse_until
 from naru.api.progress import stream_progress
 from naru.containers.engine import Engine
@@ -120,13 +120,11 @@ class ImageRoutes:
 
     async def prune(self, request: Request) -> None:
         filters = request.query.filters({"dangling", "label", "label!", "until"})
-        dangling = filters.get("dangling", ["true"])
-        if len(dangling) != 1 or dangling[0].lower() not in ("true", "1", "false", "0"):
-            raise InvalidArgument(f"invalid filter 'dangling=[{' '.join(dangling)}]'")
+        dangling_only = flag("dangling", filters.get("dangling", ["true"]))
         untils = filters.get("until", [])
         until_ns = parse_until(untils[0], time.time_ns()) if untils else None
         wanted = PruneFilter(
-            dangling_only=dangling[0].lower() in ("true", "1"), until_ns=until_ns, labels=filters.get("label", []),
+            dangling_only=dangling_only, until_ns=until_ns, labels=filters.get("label", []),
             without_labels=filters.get("label!", []),
         )  # fmt: skip
         removed, freed = await self._images.prune(wanted)
@@ -142,10 +140,7 @@ class ImageRoutes:
         await self._save(request, [request["name"]])
 
     async def _save(self, request: Request, names: list[str]) -> None:
-        stream = self._images.save(names, _platform_json(request.query))
-        await request.exchange.begin(200, [_TAR])
-        async for piece in stream:
-            await request.exchange.write(piece)
+        await request.stream([_TAR], self._images.save(names, _platform_json(request.query)))
 
     async def load(self, request: Request) -> None:
         platform = _platform_json(request.query)

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from naru.api.app import Request, Route
-from naru.api.parameters import parse_filters, parse_until, rfc3339
+from naru.api.parameters import parse_until, rfc3339
 from naru.containers.engine import Engine
 from naru.errors import InvalidArgument, Unavailable
 from naru.networks.records import Network, Pool
@@ -132,7 +132,7 @@ class NetworkRoutes:
         await request.done()
 
     async def prune_volumes(self, request: Request) -> None:
-        filters = parse_filters(request.query.text("filters"), ("label", "label!", "all"))
+        filters = request.query.filters(("label", "label!", "all"))
         names, freed = await self._engine.volumes.prune(filters, only_anonymous=request.at_least(1, 42))
         await request.answer({"VolumesDeleted": names, "SpaceReclaimed": freed})
 

@@ -22,7 +22,6 @@ from naru.containers.streams import Stdio
 from naru.containers.waiting import PendingAttach
 from naru.errors import Conflict, Internal, InvalidArgument, NaruError
 from naru.wire.container import ExecRequest, ExecStart
-from naru.wire.decode import decode_object
 
 
 class StreamRoutes:
@@ -136,10 +135,7 @@ class StreamRoutes:
         await request.answer({"Id": made.id}, 201)
 
     async def exec_start(self, request: Request) -> None:
-        raw = await request.json_bytes()
-        body = ExecStart()
-        if raw:
-            body = decode_object(raw, ExecStart, "container.ExecStartRequest", prefix="ExecStartRequest")
+        body = await request.json(ExecStart, "container.ExecStartRequest", prefix="ExecStartRequest", optional=True)
         execs = self._engine.execs
         item = execs.find(request["id"])
         if item.state.running:

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import naru
+from naru.api import listing
 from naru.api.app import MAX_VERSION, MIN_VERSION, Request, Route
-from naru.api.convert import list_json, network_settings
 from naru.api.credentials import from_json
 from naru.api.events import Selection, event_json
 from naru.api.images import entry_json
@@ -155,7 +155,7 @@ class SystemRoutes:
             raise InvalidArgument(
                 f"`since` time ({query.text('since')}) cannot be after `until` time ({query.text('until')})"
             )
-        selection = Selection(query.filters(None), self._engine)
+        selection = Selection(query.filters(None))
         kind = "application/jsonl" if request.at_least(1, 52) else "application/json"
         accept = request.header("accept")
         if any(word in accept for word in ("application/x-ndjson", "application/json-seq", "application/jsonl")):
@@ -211,29 +211,15 @@ class SystemRoutes:
         return {"ImageUsage": usage}, {"Images": rows, "LayersSize": total}
 
     async def _df_containers(self, request: Request) -> tuple[Json, Json]:
-        engine, rows, total, active = self._engine, [], 0, 0
-        for record in engine.containers.all():
-            size = await asyncio.to_thread(engine.sizes, record)
-            networking = engine.networking
-            settings = network_settings(
-                record, networking.endpoints(record.id), networking.network_ids(), request.version
-            )
-            rows.append(
-                list_json(
-                    record,
-                    settings=settings,
-                    health=engine.health(record),
-                    now_ns=time.time_ns(),
-                    size=size,
-                    image=engine.shown_image(record),
-                )
-            )
-            rows[-1].pop("ImageManifestDescriptor", None)
-            total += size[0]
-            active += record.state.status.is_live
+        records = self._engine.containers.all()
+        items = await listing.rows(self._engine, records, request.version, size=True)
+        for item in items:
+            item.pop("ImageManifestDescriptor", None)
+        total = sum(item.get("SizeRw", 0) for item in items)
+        active = sum(record.state.status.is_live for record in records)
         return {
-            "ContainerUsage": {"ActiveCount": active, "Items": rows, "TotalCount": len(rows), "TotalSize": total}
-        }, {"Containers": rows}
+            "ContainerUsage": {"ActiveCount": active, "Items": items, "TotalCount": len(items), "TotalSize": total}
+        }, {"Containers": items}
 
     async def _df_volumes(self, request: Request) -> tuple[Json, Json]:
         engine, rows, total, active = self._engine, [], 0, 0
