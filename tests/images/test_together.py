@@ -9,7 +9,7 @@ import pytest
 from naru.errors import Conflict
 from naru.images.feed import through_pipe
 from naru.images.together import OneAtATime, together
-from naru.snapshots.threads import finish_in_thread
+from naru.linux.threads import finish_in_thread
 
 
 def test_the_first_failure_is_raised_itself_and_ends_the_others() -> None:

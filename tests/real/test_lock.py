@@ -56,6 +56,17 @@ def test_bad_flags(tmp_path: Path, flags: list[str], words: str) -> None:
     assert os.listdir(tmp_path) == []
 
 
+def test_what_fails_late_is_said_as_briefly(make_daemon: Callable[..., Any]) -> None:
+    """Everything has been taken up by then; an error must come out of the midst of it as it is."""
+    daemon = make_daemon()
+    assert "group nosuch does not exist" in refused(*daemon.flags, "--group", "nosuch")
+    assert "cannot listen: AF_UNIX path too long" in refused(
+        "--host", f"unix://{daemon.path}/{'x' * 100}", *daemon.flags[2:]
+    )
+    daemon.start()
+    assert daemon.client.ping()
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

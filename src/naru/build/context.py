@@ -24,8 +24,8 @@ from naru.errors import InvalidArgument, Unsupported
 from naru.images.feed import through_pipe
 from naru.linux.erase import remove_tree
 from naru.linux.files import Root
+from naru.linux.threads import finish_in_thread
 from naru.snapshots.apply import extract_into
-from naru.snapshots.threads import finish_in_thread
 from naru.snapshots.walk import walk
 
 _IGNORE_LIMIT_BYTES = 1 << 20

@@ -30,13 +30,13 @@ from naru.images.make import store_documents
 from naru.images.service import Images
 from naru.images.values import Image
 from naru.linux.erase import remove_tree
+from naru.linux.threads import finish_in_thread
 from naru.oci import reference
 from naru.oci.digest import Digest
 from naru.oci.image import ImageConfig, Manifest, Platform
 from naru.oci.reference import Reference
 from naru.remote.auth import Credentials
 from naru.snapshots.overlay import Snapshots
-from naru.snapshots.threads import finish_in_thread
 from naru.store.db import Database
 
 

@@ -27,9 +27,9 @@ from naru.errors import InvalidArgument, NaruError
 from naru.events import Progress, Report
 from naru.images.values import Image, rfc3339
 from naru.linux.files import Root
+from naru.linux.threads import finish_in_thread
 from naru.oci.digest import Digest, chain_id
 from naru.oci.image import CONFIG_LIMIT_BYTES, ImageConfig, Manifest, Platform
-from naru.snapshots.threads import finish_in_thread
 
 Make = Callable[[], Awaitable[Made | None]]
 

@@ -31,8 +31,8 @@ from naru.errors import Internal
 from naru.linux.erase import remove_tree
 from naru.linux.files import Root
 from naru.linux.mounts import Mount
+from naru.linux.threads import finish_in_thread
 from naru.oci.digest import Digest
-from naru.snapshots.threads import finish_in_thread
 
 
 class StepFailed(Internal):

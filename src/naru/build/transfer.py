@@ -27,10 +27,10 @@ from naru.containers import users
 from naru.errors import DataLoss, InvalidArgument, NaruError, NotFound, Unsupported
 from naru.linux.erase import remove_tree
 from naru.linux.files import Root
+from naru.linux.threads import finish_in_thread
 from naru.snapshots.apply import extract_into
 from naru.snapshots.inflate import inflated
 from naru.snapshots.tarformat import BLOCK, parse_header
-from naru.snapshots.threads import finish_in_thread
 
 _URL = re.compile(r"https?://")
 _GIT = re.compile(r"(git://|git@|ssh://)|https?://.*\.git(#.*)?$")

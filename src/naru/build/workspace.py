@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from naru.content.blobs import ContentStore
 from naru.linux.files import Root
 from naru.linux.mounts import open_detached
+from naru.linux.threads import finish_in_thread
 from naru.oci.digest import Digest, chain_on
 from naru.oci.image import Descriptor
 from naru.snapshots.diff import write_layer
 from naru.snapshots.overlay import Snapshots
-from naru.snapshots.threads import finish_in_thread
 
 
 @dataclass(frozen=True, slots=True)

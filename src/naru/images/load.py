@@ -18,6 +18,7 @@ from naru.images.catalog import Catalog, Lease
 from naru.images.feed import through_pipe
 from naru.images.save import NAME, REF_NAME
 from naru.images.unpack import Unpacker
+from naru.linux.threads import finish_in_thread
 from naru.oci import reference
 from naru.oci.digest import Digest
 from naru.oci.image import (
@@ -39,7 +40,6 @@ from naru.oci.reference import Reference
 from naru.snapshots.inflate import inflated
 from naru.snapshots.tarformat import FILE, HARDLINK, SYMLINK
 from naru.snapshots.tarstream import TarReader
-from naru.snapshots.threads import finish_in_thread
 
 FILE_LIMIT = 100_000
 _GZIP_MAGIC = b"\x1f\x8b"

@@ -11,6 +11,7 @@ from naru.images.catalog import Catalog, Lease
 from naru.images.feed import through_pipe
 from naru.images.unpack import Unpacker
 from naru.images.values import Image, rfc3339
+from naru.linux.threads import finish_in_thread
 from naru.oci.digest import chain_id
 from naru.oci.image import History, ImageConfig, Json, Manifest, Platform
 from naru.oci.reference import Reference
@@ -18,7 +19,6 @@ from naru.snapshots.apply import LIMIT_BYTES
 from naru.snapshots.diff import Claim, Layer, write_layer
 from naru.snapshots.intake import store_archive
 from naru.snapshots.overlay import Snapshots
-from naru.snapshots.threads import finish_in_thread
 
 
 class Maker:

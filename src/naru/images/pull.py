@@ -20,6 +20,7 @@ from naru.images.registry import RegistryClient
 from naru.images.together import OneAtATime, together
 from naru.images.unpack import Unpacker, chains_of
 from naru.images.values import short_id
+from naru.linux.threads import finish_in_thread
 from naru.oci.digest import Digest, Hasher
 from naru.oci.image import (
     INDEXES,
@@ -32,7 +33,6 @@ from naru.oci.image import (
 )
 from naru.oci.reference import Reference
 from naru.snapshots.overlay import Snapshots
-from naru.snapshots.threads import finish_in_thread
 
 if TYPE_CHECKING:
     from naru.remote.auth import Credentials

@@ -24,12 +24,12 @@ from naru.images.removal import PruneFilter
 from naru.images.save import plan, save
 from naru.images.unpack import Unpacker, chains_of
 from naru.images.values import HistoryLine, Image, Removed, Use, Uses
+from naru.linux.threads import finish_in_thread
 from naru.oci.digest import Digest
 from naru.oci.image import INDEXES, Descriptor, History, Json, Platform
 from naru.oci.reference import Reference
 from naru.snapshots.diff import Layer
 from naru.snapshots.overlay import Snapshots
-from naru.snapshots.threads import finish_in_thread
 from naru.store.db import Database
 
 if TYPE_CHECKING:

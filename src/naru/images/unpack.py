@@ -11,11 +11,11 @@ from naru.errors import InvalidArgument
 from naru.events import Progress, Report
 from naru.images.together import OneAtATime, together
 from naru.images.values import short_id
+from naru.linux.threads import finish_in_thread
 from naru.oci.digest import Digest, chain_ids
 from naru.oci.image import Descriptor, ImageConfig, Manifest
 from naru.snapshots.apply import extract_layer
 from naru.snapshots.overlay import Snapshots, Staged
-from naru.snapshots.threads import finish_in_thread
 
 WORKERS = 3  # layers unpacked at the same time, of all images together
 LAYER_LIMIT = 500  # what overlayfs takes in one stack

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeVar
 
 from naru.linux import syscalls as sys
 from naru.linux.files import Root
+from naru.linux.threads import in_fresh_thread, outlast_fresh_thread
 
 T = TypeVar("T")
+_THREAD = "naru-mountns"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,47 +53,22 @@ def enter_private_namespace() -> None:
     sys.mount("", "/", "", sys.MS_REC | sys.MS_SLAVE)
 
 
+def _private(work: Callable[[], T]) -> Callable[[], T]:
+    def body() -> T:
+        enter_private_namespace()
+        return work()
+
+    return body
+
+
 def in_private_namespace(work: Callable[[], T]) -> T:
     """Run work in a fresh thread with a private mount namespace; blocks. What work raises is raised here."""
-    future: Future[T] = Future()
-
-    def body() -> None:
-        try:
-            enter_private_namespace()
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
-
-    thread = threading.Thread(target=body, name="naru-mountns")
-    thread.start()
-    thread.join()
-    return future.result()
+    return outlast_fresh_thread(_THREAD, _private(work))
 
 
 async def run_in_private_namespace(work: Callable[[], T]) -> T:
     """The same without blocking the event loop. Not cancellable once begun: what work started must be undone by the caller."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if done.cancelled():
-            return
-        if error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(result)  # type: ignore[arg-type]
-
-    def body() -> None:
-        try:
-            enter_private_namespace()
-            result = work()
-        except BaseException as error:
-            loop.call_soon_threadsafe(settle, None, error)
-        else:
-            loop.call_soon_threadsafe(settle, result, None)
-
-    threading.Thread(target=body, name="naru-mountns").start()
-    return await asyncio.shield(done)
+    return await asyncio.shield(asyncio.wrap_future(in_fresh_thread(_THREAD, _private(work))))
 
 
 def apply_all(mounts: Sequence[Mount], target: str) -> None:

@@ -8,28 +8,15 @@ they end. Sockets opened inside keep it alive too: whoever opens some must close
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
 from naru.linux import syscalls as sys
 from naru.linux.netlink import LOOPBACK, Netlink, set_up
+from naru.linux.threads import in_fresh_thread
 
 T = TypeVar("T")
-
-
-def _in_fresh_thread(work: Callable[[], T]) -> Future[T]:
-    future: Future[T] = Future()
-
-    def body() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=body, name="naru-netns").start()
-    return future
 
 
 def create() -> int:
@@ -41,7 +28,7 @@ def create() -> int:
             netlink.run(set_up(LOOPBACK))
         return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
-    return _in_fresh_thread(work).result()
+    return in_fresh_thread("naru-netns", work).result()
 
 
 def start_inside(netns_fd: int, work: Callable[[], T]) -> Future[T]:
@@ -51,7 +38,7 @@ def start_inside(netns_fd: int, work: Callable[[], T]) -> Future[T]:
         sys.setns(netns_fd, sys.CLONE_NEWNET)
         return work()
 
-    return _in_fresh_thread(joined)
+    return in_fresh_thread("naru-netns", joined)
 
 
 def inside(netns_fd: int, work: Callable[[], T]) -> T:

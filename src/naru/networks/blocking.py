@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from naru.errors import Internal
 from naru.linux import netns
+from naru.linux.threads import outlast
 
 T = TypeVar("T")
 
@@ -33,9 +34,11 @@ def start_in_namespace(netns_fd: int, work: Callable[[], T]) -> asyncio.Future[T
 async def finish(what: str, running: asyncio.Future[T]) -> T:
     """The result of what was started. Raises Internal("what: …") for an OSError."""
     try:
-        return await asyncio.shield(running)
+        await outlast(running)
+        return running.result()
     except asyncio.CancelledError:
-        await settle(running)
+        if running.done() and not running.cancelled():
+            running.exception()  # nobody will ask any more
         raise
     except OSError as error:
         raise Internal(f"{what}: {error}") from error

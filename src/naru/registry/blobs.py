@@ -13,6 +13,7 @@ import aiohttp
 from aiohttp import web
 
 from naru.content.blobs import Ingest
+from naru.linux.threads import finish_in_thread
 from naru.oci.digest import Digest
 from naru.registry.access import Action
 from naru.registry.context import Context
@@ -20,7 +21,6 @@ from naru.registry.errors import Refusal
 from naru.registry.routes import check_name, parse_content_range, parse_digest
 from naru.registry.uploads import Upload
 from naru.remote.writer import PieceWriter
-from naru.snapshots.threads import finish_in_thread
 
 _PIECE_BYTES = 1 << 20
 _PIECE_S = 60.0  # within which the next piece has to arrive

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
+from naru.linux.threads import outlast
+
 
 class Sink(Protocol):
     """What content.blobs.Ingest is to us: hashing and writing, blocking."""
@@ -30,7 +32,7 @@ class PieceWriter:
         finally:
             if self._pending is not None:  # an error is under way, and is the one to report
                 pending, self._pending = self._pending, None
-                await _ended(pending)
+                await outlast(pending)
                 pending.exception()
 
     async def write(self, piece: Sequence[bytes]) -> None:
@@ -48,15 +50,3 @@ class PieceWriter:
     def _write(self, piece: Sequence[bytes]) -> None:
         for chunk in piece:
             self._sink.write(chunk)
-
-
-async def _ended(pending: asyncio.Future[None]) -> None:
-    """The thread has ended when this returns or raises, cancelled however often: its file may be closed then."""
-    cancelled: asyncio.CancelledError | None = None
-    while not pending.done():
-        try:
-            await asyncio.wait((pending,))  # cancels nothing
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled

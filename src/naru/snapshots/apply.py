@@ -19,10 +19,10 @@ import naru.snapshots.unpack_child
 from naru.content.blobs import ContentStore
 from naru.errors import DataLoss, Internal, InvalidArgument, NaruError, Unavailable
 from naru.linux.process import Child, kill_and_reap, spawn
+from naru.linux.threads import finish_in_thread
 from naru.oci.digest import Digest, chain_on
 from naru.oci.image import Descriptor
 from naru.snapshots.overlay import Snapshots, Staged
-from naru.snapshots.threads import finish_in_thread
 from naru.snapshots.walk import open_dir
 
 LIMIT_BYTES = 1 << 38  # uncompressed size of one archive; the free space of the disk is the other limit
