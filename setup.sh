@@ -1,5 +1,6 @@
 # Sourced by ./check and ./demo: what this machine needs, installed once. Says clearly what is missing if it cannot go on.
 #   setup            Debian packages, then .venv with the locked Python packages and the `naru` command
+#   setup_tests      also what ./check needs
 #   setup_docker     also a docker client in .venv/bin, without installing (and so starting) any engine
 #   forbidden        prints what this host forbids that containers need, and how to allow it; nothing if they can run
 
@@ -47,6 +48,11 @@ from naru.__main__ import main
 sys.exit(main())
 E2
   chmod +x "$here/.venv/bin/naru"
+}
+
+setup_tests() {
+  apt_install iproute2 openssh-client openssl procps # what some tests look with
+  setup_docker
 }
 
 setup_docker() {

@@ -40,7 +40,7 @@ make_disk() { # a new one for each state of what it is made from. ./setup.sh run
   # shellcheck disable=SC2016
   debian "$suite" "$system" "$root" "$pip" 'mkdir "$1/root/naru"' "tar-in $store/repository.tar /root/naru" \
     'upload /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt' \
-    'chroot "$1" env -u PIP_FIND_LINKS HOME=/root bash -euc "cd /root/naru; . ./setup.sh; setup; setup_docker; apt_install iproute2 openssh-client openssl procps"'
+    'chroot "$1" env -u PIP_FIND_LINKS HOME=/root bash -euc "cd /root/naru; . ./setup.sh; setup; setup_tests"'
   configure "$root"
   cp "$root"/boot/vmlinuz-* "$store/$suite.kernel"
   cp "$root"/boot/initrd.img-* "$store/$suite.initrd"

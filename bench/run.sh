@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 setup
 setup_docker
 export PATH=$PWD/.venv/bin:$PATH
-apt_install iptables busybox-static
+apt_install iptables
 rounds=${1:-15}
 store=${BENCH_STORE:-/tmp/naru-bench}
 dir=$(mktemp -d /tmp/nb.XXXX)
@@ -24,17 +24,13 @@ finish() {
   wait || true
   python - "$dir/naru" "nb$tag" <<'PY'
 import asyncio, sys
-from naru.events import Bus
+from naru.daemon.teardown import remove_networks
 from naru.linux.cgroup import Cgroup
 from naru.linux.host import probe
 from naru.linux.netlink import Netlink, delete_link
-from naru.networks.service import Networks
-from naru.store.db import Database
 
 async def down(directory: str, bridge: str) -> None:
-    networks = Networks(Database(f"{directory}/naru.db"), Bus(), bridge=bridge, table=f"naru-{bridge}")
-    await networks.start()
-    await networks.down()
+    await remove_networks(directory, bridge)
     with Netlink() as host:
         if host.link(f"{bridge}d") is not None:
             host.run(delete_link(f"{bridge}d"))

@@ -270,14 +270,18 @@ def test_a_client_that_vanishes_cancels_its_handler(site: Run) -> None:
 
 
 def test_half_close_after_a_request_still_gets_the_answer(site: Run) -> None:
+    shut = asyncio.Event()
+
     async def handler(exchange: Exchange) -> None:
-        await asyncio.sleep(0.01)
+        await shut.wait()
+        await asyncio.sleep(0)  # the end is on its way: it is seen before this goes on
         await echo(exchange)
 
     async def work(made: Site) -> None:
         client = await made.connect()
         await client.send(GET % b"/half")
         client.shut()
+        shut.set()
         assert (await client.answer())[2] == b"GET /half "
         assert await client.rest() == b""
 

@@ -170,5 +170,6 @@ def test_no_daemon() -> None:
 
 
 def test_no_content_is_none(play: Play) -> None:
-    _, client = play([NO_CONTENT])
+    _, client = play([NO_CONTENT, NO_CONTENT])
     client.containers.start("x")
+    assert client.fetch("POST", "/containers/x/start") is None

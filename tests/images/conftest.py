@@ -30,24 +30,10 @@ from naru.oci.image import (
 )
 from naru.oci.reference import Reference
 from naru.snapshots.overlay import Snapshots
-from naru.snapshots.tarformat import Entry
-from naru.snapshots.tarstream import TarWriter
 from naru.store.db import Database
 
 T = TypeVar("T")
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
-
-
-def make_tar(*members: tuple[Entry, bytes] | Entry) -> bytes:
-    out = bytearray()
-    writer = TarWriter(out.extend)
-    for member in members:
-        entry, body = member if isinstance(member, tuple) else (member, b"")
-        entry.size = len(body)
-        pieces = iter([body])
-        writer.add(entry, lambda _count, pieces=pieces: next(pieces, b""))
-    writer.close()
-    return bytes(out)
 
 
 @dataclass
@@ -204,11 +190,6 @@ def make_landing(tmp_path: Path) -> Iterator[Callable[[str], Landing]]:
 @pytest.fixture
 def landing(make_landing: Callable[[str], Landing]) -> Landing:
     return make_landing("naru")
-
-
-@pytest.fixture
-def tar() -> Callable[..., bytes]:
-    return make_tar
 
 
 @pytest.fixture

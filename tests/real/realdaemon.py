@@ -24,14 +24,12 @@ from pathlib import Path
 import docker
 from docker.errors import APIError, NotFound
 
-from naru.events import Bus
+from naru.daemon.teardown import remove_networks
 from naru.linux import netlink
 from naru.linux.cgroup import Cgroup
 from naru.linux.host import CGROUP_ROOT, probe
 from naru.linux.netlink import Netlink
 from naru.linux.nft import Nft, has_table
-from naru.networks.service import Networks
-from naru.store.db import Database
 
 READY_S = 15.0
 SETTLE_S = 2.0
@@ -253,21 +251,12 @@ class Daemon:
         while not group.remove() and time.monotonic() < deadline:
             time.sleep(0.02)  # until the kernel has buried what was killed
         if os.path.exists(f"{self.data_root}/naru.db"):
-            asyncio.run(_networks_down(self))
+            asyncio.run(remove_networks(self.data_root, self.bridge, self.bip))
         with Netlink() as kernel:
             assert kernel.link(self.bridge) is None
         with Nft() as nft:
             assert not has_table(nft, f"naru-{self.bridge}")
-
-
-async def _networks_down(daemon: Daemon) -> None:
-    db = Database(f"{daemon.data_root}/naru.db")
-    networks = Networks(db, Bus(), bridge=daemon.bridge, bip=daemon.bip, table=f"naru-{daemon.bridge}")
-    try:
-        await networks.start()
-        await networks.down()
-    finally:
-        db.close()
+        assert not group.exists()
 
 
 class _noting:

@@ -18,21 +18,7 @@ from naru.oci.digest import Digest
 from naru.oci.image import OCI_LAYER_GZIP, Descriptor
 from naru.snapshots.apply import apply_layer
 from naru.snapshots.overlay import Snapshots
-from naru.snapshots.tarformat import Entry
-from naru.snapshots.tarstream import TarWriter
 from naru.store.db import Database
-
-
-def make_tar(*members: tuple[Entry, bytes] | Entry) -> bytes:
-    out = bytearray()
-    writer = TarWriter(out.extend)
-    for member in members:
-        entry, body = member if isinstance(member, tuple) else (member, b"")
-        entry.size = len(body)
-        pieces = iter([body])
-        writer.add(entry, lambda _count, pieces=pieces: next(pieces, b""))
-    writer.close()
-    return bytes(out)
 
 
 def tree_digest(top: Path, *, times: bool = True) -> str:
@@ -103,11 +89,6 @@ def place(tmp_path: Path) -> Iterator[Place]:
 def shared_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """For tests that leave nothing behind, and say so by looking."""
     yield from _place(tmp_path_factory.mktemp("shared"))
-
-
-@pytest.fixture
-def tar() -> Callable[..., bytes]:
-    return make_tar
 
 
 @pytest.fixture

@@ -107,7 +107,7 @@ def _from_container(session: Session, args: Args, container: str, path: str, tar
     if not os.path.isdir(folder):
         raise InvalidArgument(f'invalid output path: directory "{os.path.abspath(folder)}" does not exist')
     size = copytar.unpack(pieces, folder, stat["name"], name, keep_owner=args.on("archive"))
-    _say(args, size, f"{args.words[0]} to {os.path.abspath(target)}", f"to {os.path.abspath(target)}")
+    _say(args, size, f"to {os.path.abspath(target)}")
     return 0
 
 
@@ -150,7 +150,7 @@ def _to_container(session: Session, args: Args, path: str, container: str, targe
             yield piece
 
     containers.archive_put(container, folder, counted(), no_overwrite_dir_non_dir=True, copy_uid_gid=args.on("archive"))
-    _say(args, total[0], f"to {container}:{target}", f"to {container}:{target}")
+    _say(args, total[0], f"to {container}:{target}")
     return 0
 
 
@@ -163,7 +163,7 @@ def _target_stat(session: Session, container: str, path: str) -> Json | None:
         return None
 
 
-def _say(args: Args, size_bytes: int, what: str, where: str) -> None:
+def _say(args: Args, size_bytes: int, where: str) -> None:
     if args.on("quiet") or not os.isatty(2):
         return
     from naru.cli.units import decimal_size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from naru.cli.pump import Detached, Pump
+from naru.cli.signals import FORWARDED, SIGWINCH, Signals
 from naru.errors import Conflict, InvalidArgument, NaruError, NotFound
 
 TYPE_CHECKING = False
@@ -47,19 +48,16 @@ class Foreground:
         *,
         tty: bool,
         stdin: bool,
-        show: tuple[int, ...] = (1, 2),
         keys: bytes = b"",
         resize: Callable[[int, int], None] | None = None,
         kill: Callable[[str], None] | None = None,
     ) -> None:
         self._session, self._stream = session, stream
-        self._tty, self._stdin, self._show, self._keys = tty, stdin, show, keys
+        self._tty, self._stdin, self._keys = tty, stdin, keys
         self._resize, self._kill = resize, kill
 
     def run(self, started: Callable[[], None] | None = None) -> bool:
         """Call `started` once everything is ready, pump to the end; False if the user detached. Restores the terminal."""
-        from naru.cli.signals import FORWARDED, SIGWINCH, Signals
-
         self._session.flush()
         numbers = [SIGWINCH] if self._tty and self._resize else []
         if self._kill is not None:
@@ -77,17 +75,14 @@ class Foreground:
                 signals.close()
             self._stream.close()
 
-    def _pump(self, signals: object, started: Callable[[], None] | None) -> bool:
-        from naru.cli.signals import Signals
-
-        assert signals is None or isinstance(signals, Signals)
+    def _pump(self, signals: Signals | None, started: Callable[[], None] | None) -> bool:
         keys = None
         if self._tty and self._stdin and self._keys:
             from naru.cli.terminal import DetachKeys
 
             keys = DetachKeys(self._keys)
         pump = Pump(
-            self._stream, framed=not self._tty, stdin=self._stdin, show=self._show,
+            self._stream, framed=not self._tty, stdin=self._stdin,
             detach_keys=keys, on_resize=self._send_size, on_signal=self._send_signal,
         )  # fmt: skip
         if started is not None:

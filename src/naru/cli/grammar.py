@@ -82,10 +82,6 @@ class Args:
     def __init__(self, grammar: Grammar, words: list[str], values: dict[str, list[str]]) -> None:
         self._grammar, self.words, self._values = grammar, words, values
 
-    @property
-    def flags(self) -> dict[str, Flag]:
-        return self._grammar.flags
-
     def has(self, name: str) -> bool:
         """Was it given?"""
         return name in self._values

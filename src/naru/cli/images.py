@@ -8,7 +8,7 @@ from naru.cli.listing import FORMAT_HELP, Columns, render
 from naru.cli.ps import go_time
 from naru.cli.session import filters
 from naru.cli.table import shorten
-from naru.cli.units import decimal_size, human_duration, read_rfc3339
+from naru.cli.units import decimal_size, human_duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -165,8 +165,3 @@ def history(session: Session, args: Args) -> int:
 def _zone(seconds: float) -> str:
     text = time.strftime("%z", time.localtime(seconds))
     return "Z" if text == "+0000" else f"{text[:3]}:{text[3:]}"
-
-
-def created_seconds(text: str) -> float:
-    """RFC 3339 of an image or network as seconds, 0 if it says nothing."""
-    return read_rfc3339(text) / 1e9 if text else 0.0

@@ -30,7 +30,7 @@ class Detached(Exception):
 
 
 class Pump:
-    """`framed`: the stream carries stdout and stderr (no terminal). `stdin`: send ours. `show`: the descriptors to print."""
+    """`framed`: the stream carries stdout and stderr (no terminal). `stdin`: send ours."""
 
     def __init__(
         self,
@@ -38,12 +38,11 @@ class Pump:
         *,
         framed: bool,
         stdin: bool,
-        show: tuple[int, ...] = (_STDOUT, _STDERR),
         detach_keys: DetachKeys | None = None,
         on_resize: Callable[[], None] | None = None,
         on_signal: Callable[[str], None] | None = None,
     ) -> None:
-        self._stream, self._show = stream, show
+        self._stream = stream
         self._frames = Demultiplexer() if framed else None
         self._keys = detach_keys
         self._on_resize, self._on_signal = on_resize, on_signal
@@ -76,9 +75,7 @@ class Pump:
                 write_all(_STDOUT, data)
                 continue
             for kind, payload in self._frames.feed(data):
-                fd = _STDERR if kind == STDERR else _STDOUT
-                if fd in self._show:
-                    write_all(fd, payload)
+                write_all(_STDERR if kind == STDERR else _STDOUT, payload)
         return True
 
     def _read_stdin(self) -> None:

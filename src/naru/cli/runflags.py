@@ -83,17 +83,13 @@ def environment(args: Args) -> list[str]:
     return found
 
 
-def labels(args: Args, name: str = "label") -> dict[str, str]:
+def labels(args: Args) -> dict[str, str]:
     found = {}
-    files = [
-        line
-        for path in (args.items("label-file") if name == "label" and "label-file" in args.flags else [])
-        for line in _lines(path)
-    ]
-    for text in [*files, *args.items(name)]:
+    files = [line for path in args.items("label-file") for line in _lines(path)]
+    for text in [*files, *args.items("label")]:
         key, _, value = text.partition("=")
         if not key:
-            raise args.refuse(name, text, f"invalid label '{text}': empty name")
+            raise args.refuse("label", text, f"invalid label '{text}': empty name")
         found[key] = value
     return found
 

@@ -53,8 +53,11 @@ def header(credentials: Json) -> str:
 
 def find(folder: str, server: str) -> Json:
     """The credentials kept for server in the API's form, {} if there are none. Raises Internal if a helper fails."""
-    config = client_config.load(folder)
-    helper = (config.get("credHelpers") or {}).get(_bare(server)) or config.get("credsStore")
+    return _find(client_config.load(folder), server)
+
+
+def _find(config: Json, server: str) -> Json:
+    helper = _helper(config, server)
     if helper:
         return _ask(helper, server)
     for key, entry in (config.get("auths") or {}).items():
@@ -68,11 +71,13 @@ def find_all(folder: str) -> Json:
     config = client_config.load(folder)
     servers = {normal_server(key) for key in (config.get("auths") or {})}
     servers |= {normal_server(key) for key in (config.get("credHelpers") or {})}
-    return {server: found for server in sorted(servers) if (found := find(folder, server))}
+    return {server: found for server in sorted(servers) if (found := _find(config, server))}
 
 
-def _bare(server: str) -> str:
-    return "index.docker.io" if server == HUB else server
+def _helper(config: Json, server: str) -> str | None:
+    """The credential helper for server: its own, or the one for all."""
+    bare = "index.docker.io" if server == HUB else server
+    return (config.get("credHelpers") or {}).get(bare) or config.get("credsStore")
 
 
 def _decode(entry: Any, server: str) -> Json:
@@ -139,7 +144,7 @@ def store(folder: str, credentials: Json) -> str:
     """Keep credentials (as for `header`) for their "serveraddress". Returns "" or where they lie unencrypted."""
     config = client_config.load(folder)
     server = str(credentials["serveraddress"])
-    helper = (config.get("credHelpers") or {}).get(_bare(server)) or config.get("credsStore")
+    helper = _helper(config, server)
     token = credentials.get("identitytoken")
     if helper:
         user, secret = (
@@ -162,7 +167,7 @@ def erase(folder: str, server: str) -> bool:
     config = client_config.load(folder)
     auths: Json = config.get("auths") or {}
     keys = [key for key in auths if normal_server(key) == server]
-    helper = (config.get("credHelpers") or {}).get(_bare(server)) or config.get("credsStore")
+    helper = _helper(config, server)
     if helper and keys:
         with suppress(NotFound):  # it is already so
             _run(helper, "erase", server)

@@ -164,13 +164,7 @@ class Client:
             response.close()
 
     def _finish(self, response: Response) -> bytes:
-        try:
-            body = response.read()
-        except BaseException:
-            response.close()
-            raise
-        self._keep(response)
-        return body
+        return b"".join(self.stream(response))
 
     def fetch(
         self,

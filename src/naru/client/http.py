@@ -207,15 +207,15 @@ class Response:
 
     def stream(self) -> Stream:
         """The connection as the raw stream that it has become, after a 101 (or the 200 of old daemons)."""
-        return Stream(self.connection.socket, self.connection.rest(), self.headers.get("content-type", ""))
+        return Stream(self.connection.socket, self.connection.rest())
 
 
 class Stream:
     """A raw connection: bytes both ways (attach, exec). Non-blocking: `receive` and `send` say when they must wait."""
 
-    def __init__(self, socket: Socket, first: bytes = b"", content_type: str = "") -> None:
+    def __init__(self, socket: Socket, first: bytes = b"") -> None:
         """`first` are bytes of the stream that were read already."""
-        self._socket, self._first, self.content_type = socket, first, content_type
+        self._socket, self._first = socket, first
         self._socket.raw.setblocking(False)
 
     def fileno(self) -> int:

@@ -40,7 +40,7 @@ from naru.containers.service import Containers
 from naru.containers.steprunner import Steps
 from naru.containers.surroundings import Surroundings
 from naru.content.blobs import ContentStore
-from naru.daemon.config import Config
+from naru.daemon.config import Config, table_of
 from naru.errors import Conflict, Unsupported
 from naru.events import Bus
 from naru.images.service import Images
@@ -138,7 +138,7 @@ async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitSta
     stack.push_async_callback(registry.close)
     platform = Platform.parse(host.machine)
     images = Images(store, snapshots, db, bus, platform, registry)
-    networks = Networks(db, bus, bridge=config.bridge, bip=config.bip or None, table=_table(config))
+    networks = Networks(db, bus, bridge=config.bridge, bip=config.bip or None, table=table_of(config.bridge))
     around = _surroundings(config, host, db, bus, images, snapshots, networks)
     images.uses = around.image_users
     await networks.start()
@@ -250,7 +250,3 @@ async def _tasks() -> AsyncIterator[asyncio.TaskGroup]:
     finally:
         holder.cancel()
         await asyncio.wait([holder])
-
-
-def _table(config: Config) -> str:
-    return "naru" if config.bridge == "naru0" else f"naru-{config.bridge}"

@@ -204,3 +204,8 @@ def _validate(config: Config) -> None:
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
     return parser().parse_args(list(argv))
+
+
+def table_of(bridge: str) -> str:
+    """The name of the nftables table of the daemon with this default bridge."""
+    return "naru" if bridge == "naru0" else f"naru-{bridge}"

@@ -1,0 +1,19 @@
+"""What a daemon leaves on its host on purpose, taken away: containers run on after it, so their networks do too."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+
+from naru.daemon.config import table_of
+from naru.events import Bus
+from naru.networks.service import Networks
+from naru.store.db import Database
+
+
+async def remove_networks(data_root: str, bridge: str, bip: str = "") -> None:
+    """Every bridge and the firewall table of a daemon that has ended, and whose containers have. Raises Internal, OSError."""
+    with closing(Database(os.path.join(data_root, "naru.db"))) as db:
+        networks = Networks(db, Bus(), bridge=bridge, bip=bip or None, table=table_of(bridge))
+        await networks.start()
+        await networks.down()
