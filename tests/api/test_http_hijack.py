@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -79,25 +80,64 @@ def test_an_upgrade_that_is_not_taken_leaves_http(site: Run) -> None:
     site(shout, work)
 
 
-def test_a_hijacked_client_that_vanishes_is_told_to_the_handler(site: Run) -> None:
-    gone = asyncio.Event()
+def test_output_does_not_come_together_with_the_head(site: Run) -> None:
+    """docker-py loses what its buffered reader takes beyond the head (docker-py, APIClient._get_raw_response_socket)."""
+
+    async def handler(exchange: Exchange) -> None:
+        duplex = await exchange.hijack(101, [], "UPGRADED")
+        await duplex.write(b"output")
+
+    async def work(made: Site) -> None:
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.setblocking(False)
+            await loop.sock_connect(sock, made.path)
+            await loop.sock_sendall(sock, b"POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+            await asyncio.sleep(0.02)  # a slow reader
+            assert (await loop.sock_recv(sock, 65536)).endswith(b"\r\n\r\n")
+            assert await loop.sock_recv(sock, 65536) == b"output"
+
+    site(handler, work)
+
+
+def test_a_client_that_does_not_read_holds_the_output_up_only_a_moment(site: Run) -> None:
+    written = asyncio.Event()
+
+    async def handler(exchange: Exchange) -> None:
+        duplex = await exchange.hijack(101, [], "UPGRADED")
+        await duplex.write(b"output")
+        written.set()
+
+    async def work(made: Site) -> None:
+        client = await made.connect()
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await client.send(GET % b"/")
+        await written.wait()
+
+    site(handler, work)
+
+
+@pytest.mark.parametrize("half_closed", [True, False])
+def test_a_hijacked_client_that_vanishes_is_told_to_the_handler(site: Run, half_closed: bool) -> None:
+    begun, gone = asyncio.Event(), asyncio.Event()
 
     async def handler(exchange: Exchange) -> None:
         duplex = await exchange.hijack(200, [])
-        while await duplex.read():
-            pass
-        try:
-            while True:  # a half-close looks the same until something is written
-                await duplex.write(b"anybody there?")
-                await asyncio.sleep(0)
-        finally:
-            await duplex.closed.wait()
-            gone.set()
+        if half_closed:
+            while await duplex.read():
+                pass
+        begun.set()
+        await duplex.closed.wait()  # nothing is written
+        gone.set()
 
     async def work(made: Site) -> None:
         client = await made.connect()
         await client.send(GET % b"/")
         await client.head()
+        if half_closed:
+            client.shut()
+        await begun.wait()
+        assert not gone.is_set()
         await client.close()
         await gone.wait()
 

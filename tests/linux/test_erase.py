@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from naru.linux.erase import remove_tree
+from naru.linux.erase import Trash, remove_tree
 
 
 @pytest.mark.parametrize("depth", [3, 300, pytest.param(1500, marks=pytest.mark.slow)])
@@ -36,3 +37,29 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
 
 def test_what_is_not_there(tmp_path: Path) -> None:
     remove_tree(str(tmp_path / "none"))
+
+
+def test_trash_is_gone_at_once_and_deleted_later(tmp_path: Path) -> None:
+    trash = Trash(str(tmp_path / "trash"))
+    (tmp_path / "tree" / "deep").mkdir(parents=True)
+    (tmp_path / "tree" / "deep" / "file").write_text("x")
+    trash.throw(str(tmp_path / "tree"))
+    assert not (tmp_path / "tree").exists()
+    trash.throw(str(tmp_path / "nosuch"))  # no error
+    trash.close()
+    assert list((tmp_path / "trash").iterdir()) == []
+
+
+def test_what_a_crash_left_in_the_trash_goes_at_the_next_start(tmp_path: Path) -> None:
+    (tmp_path / "trash" / "left").mkdir(parents=True)
+    Trash(str(tmp_path / "trash")).close()
+    assert list((tmp_path / "trash").iterdir()) == []
+
+
+@pytest.mark.skipif(os.stat("/dev/shm").st_dev == os.stat("/tmp").st_dev, reason="needs two file systems")
+def test_what_is_on_another_file_system_is_deleted_all_the_same(tmp_path: Path) -> None:
+    other = Path(tempfile.mkdtemp(dir="/dev/shm"))
+    trash = Trash(str(tmp_path / "trash"))
+    trash.throw(str(other))
+    assert not other.exists()
+    trash.close()

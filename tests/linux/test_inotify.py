@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from naru.linux.inotify import IN_CREATE, Watch
+from naru.linux.inotify import Arrivals, Watch
 
 
 def test_changes_are_told_once_each(tmp_path: Path) -> None:
@@ -30,18 +30,26 @@ def test_changes_are_told_once_each(tmp_path: Path) -> None:
     asyncio.run(asyncio.wait_for(main(), 5))
 
 
-def test_a_folder_tells_of_new_names(tmp_path: Path) -> None:
-    async def main() -> None:
-        with Watch(str(tmp_path), IN_CREATE) as watch:
-            (tmp_path / "new").touch()
-            await watch.wait_change()
-
-    asyncio.run(asyncio.wait_for(main(), 5))
+def test_a_folder_tells_the_names_of_what_is_written_or_moved_there(tmp_path: Path) -> None:
+    watched, elsewhere = tmp_path / "watched", tmp_path / "elsewhere"
+    watched.mkdir()
+    elsewhere.touch()
+    arrivals = Arrivals(str(watched))
+    try:
+        assert arrivals.names() == []
+        (watched / "written").write_text("x")
+        elsewhere.rename(watched / "moved")
+        (watched / "folder").mkdir()
+        assert arrivals.names() == ["written", "moved"]
+        assert arrivals.names() == []
+    finally:
+        arrivals.close()
 
 
 def test_a_path_that_is_not_there(tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
-    with pytest.raises(FileNotFoundError) as caught:
-        Watch(str(tmp_path / "nosuch"))
-    assert "inotify_add_watch" in str(caught.value)
+    for kind in (Watch, Arrivals):
+        with pytest.raises(FileNotFoundError) as caught:
+            kind(str(tmp_path / "nosuch"))
+        assert "inotify_add_watch" in str(caught.value)
     assert len(os.listdir("/proc/self/fd")) == before

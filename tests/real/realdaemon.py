@@ -218,17 +218,15 @@ class Daemon:
         return found
 
     def settled(self) -> list[str]:
-        """`leftovers` once the kernel has buried what has ended: it takes interfaces away some 20 ms after their namespace."""
+        """`leftovers` once the kernel has buried what has ended: it takes interfaces away some 20 ms after their namespace,
+        and a monitor ends some milliseconds after the answer that its container has."""
+        deadline = time.monotonic() + SETTLE_S
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as told:
             told.bind((0, 1))  # RTMGRP_LINK
-            told.settimeout(SETTLE_S)
-            found = self.leftovers()
-            while any(line.startswith("port ") for line in found):
-                try:
+            told.settimeout(0.02)
+            while (found := self.leftovers()) and time.monotonic() < deadline:
+                with suppress(TimeoutError):
                     told.recv(65536)
-                except TimeoutError:
-                    break
-                found = self.leftovers()
         return found
 
     def cgroups(self) -> list[str]:

@@ -98,7 +98,7 @@ class Worker:
         output = api.exec_start(made["Id"])
         api.ping()  # a killed daemon ends the stream as a finished command does
         if output != known.name.encode() + b"\n":
-            self.faults.append(f"{known.name}: an exec's output was lost")
+            self.faults.append(f"{known.name}: an exec's output was {output!r}")
 
     def resume(self, there: dict[str, Any]) -> None:
         """Take what is there now for the truth, after it has been compared with what we know."""

@@ -36,6 +36,10 @@ class Link(Protocol):
 
     def become_duplex(self) -> Duplex: ...
 
+    async def wait_taken(self) -> None:
+        """Return when the client has read what was written, or was given time to."""
+        ...
+
     async def write(self, data: bytes) -> None:
         """Returns when the client has taken enough of what was written. Raises ConnectionError when it is gone."""
         ...
@@ -184,6 +188,7 @@ class Duplex:
         self._connection = connection
         self._buffer = bytearray(early)
         self._eof = False
+        self._begun = False
         self._ready = asyncio.Event()
         self.closed = asyncio.Event()  # the client is gone altogether
 
@@ -211,6 +216,10 @@ class Duplex:
         return data
 
     async def write(self, data: bytes) -> None:
+        if not self._begun:
+            # docker-py reads the head through a buffer, and then goes on without it: what came together with the head is lost.
+            await self._connection.wait_taken()
+            self._begun = True
         await self._connection.write(data)
 
     def close(self) -> None:

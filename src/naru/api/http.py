@@ -14,16 +14,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from typing import cast
 
 import httptools
 
 from naru.api.exchange import HIGH_WATER, Duplex, Exchange
+from naru.linux.sockets import Hangups, unread_bytes
 
 log = logging.getLogger(__name__)
 
 _HEAD_LIMIT = 1 << 20
+_TAKEN_S, _LOOK_S = 0.1, 0.001
 Handler = Callable[[Exchange], Awaitable[None]]
 
 
@@ -37,6 +40,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, server: Server) -> None:
         self._server = server
         self._transport: asyncio.Transport | None = None
+        self._fd = -1
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
@@ -61,10 +65,12 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
+        self._fd = self._transport.get_extra_info("socket").fileno()
         self._server.connections.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._server.connections.discard(self)
+        self._server.hangups.forget(self._fd)
         self._transport = None
         self._writable.set()
         if self._duplex is not None:
@@ -92,6 +98,7 @@ class Connection(asyncio.Protocol):
         self._eof = True
         if self._duplex is not None:
             self._duplex.feed_eof()
+            self._server.hangups.watch(self._fd, self._vanish)
             return True
         if self._incoming is not None:
             self._incoming.body.end(broken=True)
@@ -129,7 +136,18 @@ class Connection(asyncio.Protocol):
         self._early = b""
         if self._eof:
             self._duplex.feed_eof()
+            self._server.hangups.watch(self._fd, self._vanish)
         return self._duplex
+
+    def _vanish(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def wait_taken(self) -> None:
+        sock = self._transport.get_extra_info("socket") if self._transport is not None else None
+        deadline_s = time.monotonic() + _TAKEN_S
+        while sock is not None and self._transport is not None and unread_bytes(sock) and time.monotonic() < deadline_s:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_S)  # nothing tells when the other end reads
 
     async def continue_if_expected(self) -> None:
         if self._expect:
@@ -276,6 +294,7 @@ class Server:
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
         self.connections: set[Connection] = set()
+        self.hangups = Hangups()
         self._group: asyncio.TaskGroup | None = None
         self._listeners: list[asyncio.Server] = []
 
@@ -300,3 +319,4 @@ class Server:
                 connection.close()
                 if connection._task is not None:
                     connection._task.cancel()
+        self.hangups.close()

@@ -12,13 +12,14 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from naru.containers import monitor
-from naru.containers.monitor import KILL_GRACE_S, Process
+from naru.containers.monitor import KILL_GRACE_S
 from naru.containers.owner import Owner
 from naru.containers.records import Container, Status, from_json
 from naru.containers.surroundings import Surroundings
 from naru.errors import NaruError
 from naru.linux.cgroup import Cgroup
 from naru.linux.erase import remove_tree
+from naru.linux.identity import Process
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +89,8 @@ class Adoption:
         for id, process in creating:
             owner = self._around.owners.get(id)
             if owner is None or not owner.record.state.status.is_live:
-                monitor.kill_process(process)
-                await monitor.wait_end_within(process, KILL_GRACE_S)
+                process.kill()
+                await process.wait_end_within(KILL_GRACE_S)
 
     async def _end_stray(self, id: str, process: Process) -> None:
         """A monitor without a running record: its container was never acknowledged, or is not ours any more."""
@@ -106,9 +107,9 @@ class Adoption:
             if id not in self._around.owners:
                 with suppress(OSError):
                     remove_tree(os.path.join(root, id))
-        for name in os.listdir(self._around.runtime.root):
-            if name.startswith("exec-"):
-                remove_tree(os.path.join(self._around.runtime.root, name))
+        execs = self._around.runtime.execs.folder
+        for name in os.listdir(execs):  # of execs that ended with the daemon
+            os.unlink(os.path.join(execs, name))
 
     def _restart_due(self, records: list[Container]) -> None:
         """Policies at boot: `always`, and `unless-stopped` that no user stopped."""

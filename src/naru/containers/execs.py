@@ -12,10 +12,8 @@ import asyncio
 import json
 import os
 import secrets
-import shutil
 import signal
 import socket
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,7 +29,6 @@ from naru.containers.surroundings import Surroundings
 from naru.containers.users import User
 from naru.errors import Conflict, Internal, InvalidArgument, NotFound
 from naru.linux.files import Root
-from naru.linux.inotify import IN_CREATE, Watch
 from naru.linux.process import DEVNULL, Child
 from naru.wire.container import ExecRequest
 
@@ -49,14 +46,15 @@ class Exec:
 
     def __init__(self, owner: Owner, request: ExecRequest, user: User) -> None:
         self.id = secrets.token_hex(32)
+        self.file_name = self.id[:24]  # a socket's path is short
         self.owner = owner
         self.request = request
         self.user = user
         self.state = ExecState()
+        self.decided = asyncio.Event()  # its process runs, or never will
         self.ended = asyncio.Event()
         self.failure = ""  # why it could not be started, in Docker's words
         self.terminal = -1  # the terminal's master while it runs
-        self.folder = ""  # of its spec, log and pid file, while it runs
         self.size: tuple[int, int] | None = request.console_size
 
 
@@ -83,6 +81,7 @@ class Execs:
         if not request.cmd:
             raise InvalidArgument("No exec command specified")
         self._check_running(owner)
+        self._around.runtime.moves.prepare()
         user = self._find_user(owner, request.user or record.config.user)
         made = Exec(owner, request, user)
         self._all[made.id] = made
@@ -122,17 +121,19 @@ class Execs:
             what = "is already running" if item.state.running else "has already run"
             raise Conflict(f"exec command {item.id} {what}")
         self._check_running(item.owner)
+        self._around.runtime.moves.prepare()
         item.state = replace(item.state, started=True, running=True)
         item.size = size or item.size
         item.owner.announce(f"exec_start: {' '.join(item.request.cmd or [])}", execID=item.id)
-        folder = tempfile.mkdtemp(prefix="exec-", dir=self._around.runtime.root)
         try:
-            stdio = await (self._spawn_terminal if item.request.tty else self._spawn_pipes)(item, folder)
+            return await (self._spawn_terminal if item.request.tty else self._spawn_pipes)(item)
         except BaseException:
-            shutil.rmtree(folder)
             self._finish(item, 126)
             raise
-        return stdio
+
+    def _file(self, item: Exec, suffix: str = "") -> str:
+        """Where its pid is written, or with a suffix its spec, its log, its console socket."""
+        return f"{self._around.runtime.execs.folder}/{item.file_name}{suffix}"
 
     def _process_spec(self, item: Exec) -> dict[str, Any]:
         record, request = item.owner.record, item.request
@@ -150,7 +151,7 @@ class Execs:
         spec.pop("oomScoreAdj")
         return spec
 
-    async def _spawn_pipes(self, item: Exec, folder: str) -> PipeStdio:
+    async def _spawn_pipes(self, item: Exec) -> PipeStdio:
         request = item.request
         pipes: list[int] = []
         child_fds = {0: DEVNULL, 1: DEVNULL, 2: DEVNULL}
@@ -162,7 +163,7 @@ class Execs:
                 child_fds[number], ours[number] = (read, write) if number == 0 else (write, read)
                 pipes.append(child_fds[number])
         try:
-            await self._spawn(item, folder, child_fds, [])
+            await self._spawn(item, child_fds, [])
         except BaseException:
             for fd in ours.values():
                 if fd >= 0:
@@ -173,14 +174,15 @@ class Execs:
                 os.close(fd)
         return PipeStdio(ours[0], {stream: ours[stream] for stream in (1, 2) if ours[stream] >= 0})
 
-    async def _spawn_terminal(self, item: Exec, folder: str) -> PipeStdio:
+    async def _spawn_terminal(self, item: Exec) -> PipeStdio:
         """The runtime makes the terminal in the container and sends us its master over a socket."""
+        socket_name = self._file(item, ".console")
         listener = socket.socket(socket.AF_UNIX)
         try:
-            listener.bind(f"{folder}/console")
+            listener.bind(socket_name)
             listener.listen(1)
             listener.setblocking(False)
-            await self._spawn(item, folder, {}, ["--console-socket", f"{folder}/console"])
+            await self._spawn(item, {}, ["--console-socket", socket_name])
             master = await self._receive_terminal(item, listener)
         finally:
             listener.close()
@@ -214,48 +216,40 @@ class Execs:
                 return fd
         raise Internal(f"exec {item.id}: the runtime sent no terminal")
 
-    async def _spawn(self, item: Exec, folder: str, fds: dict[int, int], options: list[str]) -> None:
-        record = item.owner.record
-        spec_path, log_path, pid_path = f"{folder}/process.json", f"{folder}/log", f"{folder}/pid"
+    async def _spawn(self, item: Exec, fds: dict[int, int], options: list[str]) -> None:
+        record, runtime = item.owner.record, self._around.runtime
+        spec_path, log_path, pid_path = self._file(item, ".json"), self._file(item, ".log"), self._file(item)
         with open(spec_path, "w") as file:
             json.dump(self._process_spec(item), file)
         words = ["exec", "--process", spec_path, "--pid-file", pid_path, *options, record.id]
-        with Watch(folder, IN_CREATE) as watch:
-            child = Child(
-                await self._around.runtime.spawn(words, fds=fds, log=log_path, oom_score_adj=record.host.oom_score_adj)
-            )
-            self._group.create_task(self._follow(item, child, folder))
-            if not options:
-                await self._wait_started(item, pid_path, watch)
+        child = Child(await runtime.spawn(words, fds=fds, log=log_path, oom_score_adj=record.host.oom_score_adj))
+        # What is in its pipes before the process runs is the runtime's complaint, which is told in Docker's words instead.
+        runtime.execs.expect(item.file_name, item.decided.set)
+        self._group.create_task(self._follow(item, child))
+        if not options:
+            await item.decided.wait()
 
-    async def _wait_started(self, item: Exec, pid_path: str, watch: Watch) -> None:
-        """Until the process runs (the runtime writes its pid then) or it is known that it never will: what is in its pipes
-        before is the runtime's complaint, which is told in Docker's words instead."""
-        ended = self._group.create_task(item.ended.wait())
-        while not item.ended.is_set() and not os.path.exists(pid_path):
-            change = self._group.create_task(watch.wait_change())
-            await asyncio.wait((change, ended), return_when=asyncio.FIRST_COMPLETED)
-            change.cancel()
-        ended.cancel()
-
-    async def _follow(self, item: Exec, child: Child, folder: str) -> None:
+    async def _follow(self, item: Exec, child: Child) -> None:
         """Until the exec's end: the exit code, or why the process never ran."""
         item.state = replace(item.state, pid=child.pid)
-        item.folder = folder
         code = await child.wait_exit()
-        if not os.path.exists(f"{folder}/pid"):
+        self._around.runtime.execs.forget(item.file_name)
+        if not os.path.exists(self._file(item)):
             request = item.request
-            message = self._around.runtime.last_error(f"{folder}/log")
+            message = self._around.runtime.last_error(self._file(item, ".log"))
             cwd = request.working_dir or item.owner.record.config.working_dir
             item.failure, code = exec_failure(message, request.cmd or [], cwd)
         self._finish(item, code)
-        await asyncio.to_thread(shutil.rmtree, folder)
 
     def _finish(self, item: Exec, code: int) -> None:
         item.state = replace(item.state, running=False, exit_code=code)
         if item.terminal >= 0:
             os.close(item.terminal)
             item.terminal = -1
+        for suffix in ("", ".json", ".log", ".console"):
+            with suppress(FileNotFoundError):
+                os.unlink(self._file(item, suffix))
+        item.decided.set()
         item.ended.set()
         item.owner.announce("exec_die", execID=item.id, exitCode=str(code))
 
@@ -272,11 +266,10 @@ class Execs:
     def _set_size(item: Exec, height: int, width: int) -> None:
         monitor.set_terminal_size(item.terminal, height, width)
 
-    @staticmethod
-    def pid(item: Exec) -> int:
+    def pid(self, item: Exec) -> int:
         """The host's pid of its process; 0 before it runs."""
         try:
-            with open(f"{item.folder}/pid") as file:
+            with open(self._file(item)) as file:
                 return int(file.read())
         except (FileNotFoundError, ValueError):
             return item.state.pid

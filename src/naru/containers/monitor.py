@@ -20,20 +20,23 @@ import fcntl
 import json
 import logging
 import os
-import signal
 import struct
 import termios
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from naru.containers.watching import Files
 from naru.errors import Internal
 from naru.linux import process
 from naru.linux.cgroup import Cgroup
-from naru.linux.erase import remove_tree
+from naru.linux.erase import Trash
 from naru.linux.host import UNIFIED, Host
-from naru.linux.mounts import run_in_private_namespace
+from naru.linux.identity import Process
+from naru.linux.mounts import Without, run_in_private_namespace
+from naru.linux.moves import Moves
+from naru.linux.sealed import SealedProgram
 from naru.linux.syscalls import umount
 
 log = logging.getLogger(__name__)
@@ -44,33 +47,6 @@ _ENV = {
 RUNTIME_LABEL = "runc"  # Docker's name of its default runtime, whatever program it is: clients compare it
 KILL_GRACE_S = 10.0  # for killed processes to be gone
 _SYNC_LIMIT_BYTES = 1 << 16
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """A process by pid and start time (field 22 of /proc/<pid>/stat), which together name it for ever."""
-
-    pid: int
-    start: int
-
-    @classmethod
-    def of(cls, pid: int) -> Process | None:
-        start = start_time(pid)
-        return None if start is None else cls(pid, start)
-
-    @property
-    def is_alive(self) -> bool:
-        return start_time(self.pid) == self.start
-
-
-def start_time(pid: int) -> int | None:
-    """None for a process that does not exist or is a zombie."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +67,36 @@ class Runtime:
         self.host = host
         self.root = root
         self._conmon = host.program("conmon")
-        self._runtime = runtime if runtime.startswith("/") else host.program(runtime)
-        self.name = os.path.basename(self._runtime)
+        program = runtime if runtime.startswith("/") else host.program(runtime)
+        self.name = os.path.basename(program)
         self.label = RUNTIME_LABEL
         self._global = [f"--root={root}/runtime"]
         if self.name == "crun":
             self._global.append("--cgroup-manager=cgroupfs")
-        for folder in ("containers", "runtime", "exits"):
+        for folder in ("containers", "runtime", "exits", "execs"):
             os.makedirs(f"{root}/{folder}", mode=0o700, exist_ok=True)
+        self._undo = ExitStack()
+        self._trash = Trash(f"{root}/trash")
+        self._undo.callback(self._trash.close)
+        self._runtime = self._seal(program)
+        self.exits, self.execs = Files(f"{root}/exits"), Files(f"{root}/execs")
+        self._undo.callback(self.exits.close)
+        self._undo.callback(self.execs.close)
+        self._without_unified = self._undo.enter_context(closing(Without(UNIFIED))) if host.hybrid else None
+        self.moves = Moves(host)
+
+    def _seal(self, program: str) -> str:
+        try:
+            sealed = SealedProgram(program)
+        except OSError as error:
+            log.info("%s is not kept in memory: %s", program, error.strerror)
+            return program
+        self._undo.callback(sealed.close)
+        return sealed.name
+
+    def close(self) -> None:
+        """Let go of descriptors; what runs goes on."""
+        self._undo.close()
 
     def bundle(self, id: str) -> str:
         return f"{self.root}/containers/{id}"
@@ -214,16 +212,21 @@ class Runtime:
         `oom_score_adj`, where otherwise it would be protected as the daemon is."""
         options = [f"--log={log}", "--log-format=json"] if log else []
 
-        def work() -> int:
-            if prepare is not None:
-                prepare()
-            self._hide_unified()
+        def run() -> int:
             pid = process.spawn([self._runtime, *self._global, *options, *words], env=_ENV, fds=fds)
             with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/oom_score_adj", "w") as file:
                 file.write(str(oom_score_adj))
             return pid
 
-        return await run_in_private_namespace(work)
+        if prepare is None:
+            return run() if self._without_unified is None else await self._without_unified.run(run)
+
+        def prepare_and_run() -> int:
+            prepare()
+            self._hide_unified()
+            return run()
+
+        return await run_in_private_namespace(prepare_and_run)
 
     @staticmethod
     def last_error(log: str) -> str:
@@ -256,14 +259,17 @@ class Runtime:
 
     def remove_run(self, id: str) -> None:
         """Forget a run that has ended: runtime state, exit file, and last the bundle, by which `runs` knows it. Idempotent."""
-        remove_tree(f"{self.root}/runtime/{id}")
+        self._trash.throw(f"{self.root}/runtime/{id}")
         with suppress(FileNotFoundError):
             os.unlink(f"{self.root}/exits/{id}")
-        remove_tree(self.bundle(id))
+        self._trash.throw(self.bundle(id))
 
     async def bury(self, id: str, group: Cgroup) -> None:
         """`remove_run`, after the end of whoever still lives in the run's group."""
-        if not group.remove() and not await asyncio.to_thread(group.end, KILL_GRACE_S):
+        await asyncio.to_thread(self._bury, id, group)
+
+    def _bury(self, id: str, group: Cgroup) -> None:
+        if not group.end(KILL_GRACE_S):
             log.error("%s: its processes do not end", group.path)
         self.remove_run(id)  # last: what is killed in between is found by its bundle, and cleared
 
@@ -334,46 +340,12 @@ async def _read_line(fd: int) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-async def wait_end(monitor: Process) -> None:
-    """Return when this process, ours or not, has ended."""
-    try:
-        pidfd = os.pidfd_open(monitor.pid)
-    except ProcessLookupError:
-        return
-    try:
-        if monitor.is_alive:
-            await process.wait_readable(pidfd)
-    finally:
-        os.close(pidfd)
-
-
-def kill_process(target: Process, number: int = signal.SIGKILL) -> None:
-    """Signal exactly this process; one that has ended is no error."""
-    with suppress(ProcessLookupError):
-        pidfd = os.pidfd_open(target.pid)
-        try:
-            if target.is_alive:
-                signal.pidfd_send_signal(pidfd, number)
-        finally:
-            os.close(pidfd)
-
-
-async def wait_end_within(monitor: Process, timeout_s: float) -> bool:
-    """True if it ended in time."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            await wait_end(monitor)
-    except TimeoutError:
-        return False
-    return True
-
-
 async def end(monitor: Process, group: Cgroup, grace_s: float = KILL_GRACE_S) -> bool:
     """Kill everybody in the group, which ends the monitor; False if that took too long, and it had to be killed too."""
     group.kill()
-    if await wait_end_within(monitor, grace_s):
+    if await monitor.wait_end_within(grace_s):
         return True
-    kill_process(monitor)
+    monitor.kill()
     return False
 
 

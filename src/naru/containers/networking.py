@@ -6,16 +6,15 @@ container's processes keep it alive, and the kernel takes it away, interfaces an
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 
 from naru.containers.records import Container
-from naru.errors import Conflict, InvalidArgument, NaruError, NotFound
+from naru.errors import Conflict, Internal, InvalidArgument, NaruError, NotFound
 from naru.linux import netns
-from naru.linux.files import write_atomic
 from naru.networks import etcfiles
 from naru.networks.records import Endpoint, EndpointRequest, Member, PortRequest
 from naru.networks.service import Networks
@@ -23,20 +22,49 @@ from naru.wire.container import EndpointSettings, PortBinding
 
 _MAC = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")
 _RESOLVED = "/run/systemd/resolve/resolv.conf"
+_FILES = ("resolv.conf", "hostname", "hosts")
 Lookup = Callable[[str], Container | None]  # by full id
 
 
-@dataclass(frozen=True, slots=True)
 class Sandbox:
-    """What a launch gets: `path` for the runtime (None: the host's namespace), files to bind, a descriptor to close."""
+    """Where a container that is about to start will be: `files` to bind, still empty, and a network namespace. One of its
+    own is made by `make`, for which interfaces may be waiting; close it when the container's processes are in it."""
 
-    path: str | None
-    files: tuple[tuple[str, str], ...]
-    fd: int = -1
+    def __init__(self, files: tuple[tuple[str, str], ...], path: str | None = None, *, own: bool = False) -> None:
+        self.files = files
+        self._path = path
+        self._loop = asyncio.get_running_loop()
+        self._made: asyncio.Future[int] = self._loop.create_future()
+        if not own:
+            self._made.set_result(-1)
+
+    def make(self) -> str | None:
+        """The namespace's path for the runtime (None: the host's). Blocks; call it in a thread. Raises OSError."""
+        if self._made.done():
+            return self._path
+        fd = netns.create()
+        self._loop.call_soon_threadsafe(self._settle, fd)
+        return f"/proc/{os.getpid()}/fd/{fd}"
+
+    def _settle(self, fd: int) -> None:
+        if self._made.done():
+            os.close(fd)
+        else:
+            self._made.set_result(fd)
+
+    async def wait_made(self) -> int:
+        """Its descriptor, or -1 if it is not the container's own. Raises Internal once it is closed."""
+        return await asyncio.shield(self._made)
 
     def close(self) -> None:
-        if self.fd >= 0:
-            os.close(self.fd)
+        """Idempotent."""
+        if not self._made.done():
+            self._made.set_exception(Internal("no network namespace was made"))
+            self._made.exception()  # looked at, whether or not somebody waits
+        elif self._made.exception() is None and self._made.result() >= 0:
+            os.close(self._made.result())
+            self._made = self._loop.create_future()
+            self.close()
 
 
 class Networking:
@@ -59,22 +87,26 @@ class Networking:
 
     # -- start, end ---------------------------------------------------------------------------------------------------
 
-    async def join(self, record: Container, undo: AsyncExitStack) -> Sandbox:
-        """Put a container that is about to start on its networks. All of it is undone by `undo`. Raises NaruErrors."""
+    def sandbox(self, record: Container) -> Sandbox:
+        """For a container that is about to start. Raises NotFound and Conflict for one that is another container's."""
         mode = record.host.network_mode
-        if mode == "host":
-            await self._attach(record, -1, undo)
-            return Sandbox(None, self._write_files(record, [], host=True))
         if mode.startswith("container:"):
             return self._share(record, mode.removeprefix("container:"))
-        fd = netns.create()
-        try:
-            endpoints = await self._attach(record, fd, undo) if record.networks else []
-            files = self._write_files(record, endpoints, host=False)
-        except BaseException:
-            os.close(fd)
-            raise
-        return Sandbox(f"/proc/{os.getpid()}/fd/{fd}", files, fd)
+        folder = self._directory(record.id)
+        files = tuple((f"{folder}/{name}", f"/etc/{name}") for name in _FILES)
+        for path, _ in files:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
+        return Sandbox(files, own=mode != "host")
+
+    async def join(self, record: Container, sandbox: Sandbox, undo: AsyncExitStack) -> None:
+        """Put the container on its networks, and write its files. All of it is undone by `undo`. Raises NaruErrors."""
+        mode = record.host.network_mode
+        if mode.startswith("container:"):
+            return
+        host = mode == "host"
+        fd = await sandbox.wait_made()
+        endpoints = await self._attach(record, fd, undo) if record.networks or host else []
+        self._write_files(record, [] if host else endpoints, host=host)
 
     async def _attach(self, record: Container, fd: int, undo: AsyncExitStack) -> list[Endpoint]:
         requests = [endpoint_request(name, settings) for name, settings in record.networks.items()]
@@ -98,14 +130,10 @@ class Networking:
                 f"joining network namespace of container: cannot join network namespace of a non running container: {other_id}"
             )
         folder = self._directory(other.id)
-        files = tuple(
-            (f"{folder}/{name}", f"/etc/{name}")
-            for name in ("resolv.conf", "hostname", "hosts")
-            if os.path.exists(f"{folder}/{name}")
-        )
+        files = tuple((f"{folder}/{name}", f"/etc/{name}") for name in _FILES if os.path.exists(f"{folder}/{name}"))
         if other.host.network_mode == "host":
-            return Sandbox(None, files)
-        return Sandbox(f"/proc/{other.state.pid}/ns/net", files)
+            return Sandbox(files)
+        return Sandbox(files, f"/proc/{other.state.pid}/ns/net")
 
     async def leave(self, record: Container) -> None:
         """Give back addresses, ports and names of a container that has ended. Idempotent."""
@@ -152,7 +180,8 @@ class Networking:
 
     # -- files --------------------------------------------------------------------------------------------------------
 
-    def _write_files(self, record: Container, endpoints: list[Endpoint], *, host: bool) -> tuple[tuple[str, str], ...]:
+    def _write_files(self, record: Container, endpoints: list[Endpoint], *, host: bool) -> None:
+        """In place: the container has the very files bound."""
         folder, config = self._directory(record.id), record.config
         own = record.host
         if host and not (own.dns or own.dns_search or own.dns_options):
@@ -165,10 +194,9 @@ class Networking:
         hosts = _read("/etc/hosts") if host else self._hosts(record, endpoints)
         if host and (extra := self._extra_hosts(record)):
             hosts += "".join(f"{ip}\t{name}\n" for name, ip in extra)
-        texts = {"resolv.conf": resolv, "hostname": f"{config.hostname}\n", "hosts": hosts}
-        for name, text in texts.items():
-            write_atomic(f"{folder}/{name}", text.encode())
-        return tuple((f"{folder}/{name}", f"/etc/{name}") for name in texts)
+        for name, text in zip(_FILES, (resolv, f"{config.hostname}\n", hosts), strict=True):
+            with open(f"{folder}/{name}", "w") as file:
+                file.write(text)
 
     def _hosts(self, record: Container, endpoints: list[Endpoint]) -> str:
         addresses = [end.ip for end in endpoints if end.ip]

@@ -20,7 +20,8 @@ from naru.containers.health import Health
 from naru.containers.launch import prepare
 from naru.containers.lifecycle import Action, Event
 from naru.containers.messages import start_failure
-from naru.containers.monitor import Exit, Process, RuntimeFailure
+from naru.containers.monitor import Exit, RuntimeFailure
+from naru.containers.networking import Sandbox
 from naru.containers.records import Container, Status, to_json
 from naru.containers.runtimespec import Launch, resources
 from naru.containers.streams import ConmonStdio
@@ -31,10 +32,13 @@ from naru.containers.watching import Watch
 from naru.errors import Conflict, Internal, NaruError
 from naru.events import Event as Happening
 from naru.linux.cgroup import Cgroup
+from naru.linux.identity import Process
 from naru.linux.process import reap
+from naru.linux.threads import outlast
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class Owner:
@@ -47,7 +51,8 @@ class Owner:
         self._waiters = Waiters()
         self._queue: asyncio.Queue[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = asyncio.Queue()
         self._restart: asyncio.TimerHandle | None = None
-        self._watch = Watch(on_end=lambda: self._submit(self._on_exit))
+        self._watch = Watch(around.runtime.exits, record.id, on_end=lambda: self._submit(self._on_exit))
+        self._burial: asyncio.Future[None] | None = None  # of the last run, under way
         self._removed = False
         self._user_stopped = False
         if not record.state.status.is_live:
@@ -80,6 +85,7 @@ class Owner:
             else:
                 if not future.done():
                     future.set_result(result)
+        await self._wait_buried()
         while not self._queue.empty():
             _, future = self._queue.get_nowait()
             _fail(future, Conflict(f"container {self.record.id} is marked for removal and cannot be changed"))
@@ -178,31 +184,23 @@ class Owner:
 
     async def _launch(self, *, restarts: int) -> None:
         around, record = self._around, self.record
+        around.runtime.moves.prepare()
         try:
             async with AsyncExitStack() as undo:
                 validate.launch_options(record.host)
-                runtime = around.runtime
-                bundle = runtime.make_bundle(record.id)
+                await self._wait_buried()
+                bundle = around.runtime.make_bundle(record.id)
                 undo.push_async_callback(self._remove_run)
-                network = await around.networking.join(record, undo)
-                undo.callback(network.close)
-                launch = Launch(
-                    rootfs=f"{bundle}/rootfs", user=User(), machine=around.host.machine, cgroup_path=self._cgroup_path(),
-                    cgroup_version=around.host.cgroup_version, network=network.path, files=network.files,
-                    join=around.joined_namespaces(record), init=around.init_program(record),
-                    devices=around.devices(record), seccomp=around.seccomp(record), capabilities=around.capabilities,
-                )  # fmt: skip
-                mounts = around.snapshots.mounts(record.id)
-                shown = replace(record, mounts=around.actual_mounts(record))
-                process, pid = await runtime.create(
-                    record.id, lambda: prepare(shown, launch, mounts), log_path=around.log_path(record),
-                    tty=record.config.tty, stdin=record.config.open_stdin, leave_stdin_open=not record.config.stdin_once,
-                )  # fmt: skip
-                undo.push_async_callback(self._abandon, process)
+                sandbox = around.networking.sandbox(record)
+                undo.callback(sandbox.close)
+                # Interfaces are made while the runtime makes the rest, and holds the first process back.
+                (process, pid), _ = await _both(
+                    self._create(bundle, sandbox, undo), around.networking.join(record, sandbox, undo)
+                )
                 await self._connect_pending(bundle)
-                await runtime.start(record.id)
+                await around.runtime.start(record.id)
                 undo.pop_all()
-            network.close()
+            sandbox.close()
         except RuntimeFailure as error:
             raise self._failed(start_failure(str(error), record.argv, around.runtime.label)) from error
         except NaruError as error:
@@ -218,6 +216,29 @@ class Owner:
         self.announce("start")
         self.watch(process)
         around.after_start(self)
+
+    async def _create(self, bundle: str, sandbox: Sandbox, undo: AsyncExitStack) -> tuple[Process, int]:
+        """The container, with its first process waiting to be let go: (monitor, pid)."""
+        around, record = self._around, self.record
+        try:
+            launch = Launch(
+                rootfs=f"{bundle}/rootfs", user=User(), machine=around.host.machine, cgroup_path=self._cgroup_path(),
+                cgroup_version=around.host.cgroup_version, network=None, files=sandbox.files,
+                join=around.joined_namespaces(record), init=around.init_program(record),
+                devices=around.devices(record), seccomp=around.seccomp(record), capabilities=around.capabilities,
+            )  # fmt: skip
+            mounts = around.snapshots.mounts(record.id)
+            shown = replace(record, mounts=around.actual_mounts(record))
+            process, pid = await around.runtime.create(
+                record.id, lambda: prepare(shown, replace(launch, network=sandbox.make()), mounts),
+                log_path=around.log_path(record), tty=record.config.tty, stdin=record.config.open_stdin,
+                leave_stdin_open=not record.config.stdin_once,
+            )  # fmt: skip
+        except BaseException:
+            sandbox.close()  # nobody waits for it any longer
+            raise
+        undo.push_async_callback(self._abandon, process)
+        return process, pid
 
     def _failed(self, failure: tuple[NaruError, int]) -> NaruError:
         error, code = failure
@@ -264,7 +285,6 @@ class Owner:
     async def _settle(self, *, auto_remove: bool = True) -> None:
         """The monitor has ended: take down what the run had, publish, decide about a restart."""
         around, state = self._around, self.record.state
-        reap(state.monitor_pid)  # a monitor of an earlier daemon is no child of ours
         end = around.runtime.read_exit(self.record.id)
         if end is None:  # the monitor was killed: nobody holds the streams any more, so the rest goes too
             self.cgroup().kill()
@@ -295,7 +315,7 @@ class Owner:
                 delay_ns / 1e9, self._submit, lambda: self._restart_now(restarts)
             )
         self._waiters.ended(end.code)
-        await self._remove_run()
+        self._burial = asyncio.ensure_future(self._remove_run())
         if auto_remove and self.record.host.auto_remove and delay_ns is None:
             await self._delete(volumes=True)
 
@@ -312,10 +332,19 @@ class Owner:
     async def _end_now(self) -> None:
         state = self.record.state
         process = Process(state.monitor_pid, state.monitor_start)
-        if not await monitor.end(process, self.cgroup()) and not await monitor.wait_end_within(process, 1.0):
-            raise Internal(f"container {self.record.id}: its processes do not end")
-        self._watch.end()
+        self.cgroup().kill()
+        if not await self._watch.wait_end_within(monitor.KILL_GRACE_S):
+            process.kill()
+            if not await self._watch.wait_end_within(1.0):
+                raise Internal(f"container {self.record.id}: its processes do not end")
         await self._settle(auto_remove=False)
+
+    async def _wait_buried(self) -> None:
+        """Nothing of an earlier run is left: its mounts stand on the same directories."""
+        await self._watch.wait_gone()
+        if self._burial is not None:
+            await self._burial
+            self._burial = None
 
     async def _remove_run(self) -> None:
         await self._around.runtime.bury(self.record.id, self.cgroup())
@@ -372,6 +401,15 @@ class Owner:
                 {**labels, "image": record.config.image, "name": record.name, **attributes},
             )
         )
+
+
+async def _both(first: Awaitable[T], second: Awaitable[U]) -> tuple[T, U]:
+    """Side by side; both have ended when this returns or raises the first one's error, or else the second one's."""
+    tasks = asyncio.ensure_future(first), asyncio.ensure_future(second)
+    await outlast(asyncio.gather(*tasks, return_exceptions=True))
+    for task in tasks:
+        task.exception()  # looked at: the loop need not complain of the one that is not raised
+    return tasks[0].result(), tasks[1].result()
 
 
 def _fail(future: asyncio.Future[Any], error: Exception) -> None:

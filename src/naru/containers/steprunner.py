@@ -102,11 +102,13 @@ class Steps:
             bundle = around.runtime.make_bundle(step.id)
             group = Cgroup(around.host, f"/{around.cgroup_parent}/{step.id}")
             undo.push_async_callback(around.runtime.bury, step.id, group)
-            sandbox = await around.networking.join(record, undo)
+            sandbox = around.networking.sandbox(record)
             undo.callback(sandbox.close)
+            network = await asyncio.to_thread(sandbox.make)
+            await around.networking.join(record, sandbox, undo)
             launch = Launch(
                 rootfs=f"{bundle}/rootfs", user=User(), machine=around.host.machine, cgroup_path=group.path,
-                cgroup_version=around.host.cgroup_version, network=sandbox.path, files=sandbox.files, capabilities=around.capabilities,
+                cgroup_version=around.host.cgroup_version, network=network, files=sandbox.files, capabilities=around.capabilities,
             )  # fmt: skip
             return await self._execute(step, record, launch, bundle, output, undo)
 

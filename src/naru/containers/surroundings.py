@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Callable
@@ -18,7 +17,6 @@ from naru.errors import Conflict, InvalidArgument, NotFound
 from naru.events import Bus, Event
 from naru.images.service import Images
 from naru.images.values import Use
-from naru.linux.erase import remove_tree
 from naru.linux.host import Host
 from naru.oci.image import load_json
 from naru.snapshots.overlay import Snapshots
@@ -42,6 +40,7 @@ class Surroundings:
     networking: Networking
     volumes: Volumes
     data_root: str
+    erase: Callable[[str], None]  # deletes a directory; it need not have ended when it returns
     cgroup_parent: str = "naru"
     owners: dict[str, Owner] = field(default_factory=dict)  # by container id
     names: dict[str, str] = field(default_factory=dict)  # name → id; reserved names too
@@ -57,7 +56,7 @@ class Surroundings:
         return os.path.join(self.data_root, "containers", id)
 
     def remove_directory(self, id: str) -> None:
-        remove_tree(self.directory(id))
+        self.erase(self.directory(id))
 
     def log_path(self, record: Container) -> str | None:
         """None for the log driver `none`."""
@@ -119,9 +118,9 @@ class Surroundings:
 
     async def delete_files(self, record: Container, volumes: bool) -> None:
         """Root file system, directory, and with `volumes` the anonymous ones made for it. Raises OSError."""
-        self.runtime.remove_run(record.id)
         await self.networking.leave(record)
-        await asyncio.to_thread(self._delete_trees, record.id)
+        self.snapshots.remove(record.id)
+        self.remove_directory(record.id)
         if volumes:
             for mount in record.mounts:
                 if mount.anonymous and mount.name and self.volume_users(mount.name) in ([], [record.id]):
@@ -130,10 +129,6 @@ class Surroundings:
                         await self.volumes.remove(mount.name, force=True)
                     finally:
                         self._leaving.discard(record.id)
-
-    def _delete_trees(self, id: str) -> None:
-        self.snapshots.remove(id)
-        remove_tree(self.directory(id))
 
     def after_start(self, owner: Owner) -> None:
         self.on_start(owner)

@@ -45,6 +45,7 @@ from naru.errors import Conflict, Unsupported
 from naru.events import Bus
 from naru.images.service import Images
 from naru.linux.cgroup import vacate_root
+from naru.linux.erase import Trash
 from naru.linux.host import Host, probe
 from naru.networks.service import Networks
 from naru.oci.image import Platform
@@ -132,14 +133,17 @@ async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitSta
     """Bottom up: stores, then what uses them; then take up what runs; then the API."""
     bus = Bus()
     store = ContentStore(os.path.join(config.data_root, "content"))
-    snapshots = Snapshots(os.path.join(config.data_root, "snapshots"), db)
+    trash = Trash(os.path.join(config.data_root, "trash"))
+    stack.callback(trash.close)
+    snapshots = Snapshots(os.path.join(config.data_root, "snapshots"), db, trash.throw)
     await asyncio.to_thread(snapshots.recover)
     registry = _registry(config)
     stack.push_async_callback(registry.close)
     platform = Platform.parse(host.machine)
     images = Images(store, snapshots, db, bus, platform, registry)
     networks = Networks(db, bus, bridge=config.bridge, bip=config.bip or None, table=table_of(config.bridge))
-    around = _surroundings(config, host, db, bus, images, snapshots, networks)
+    around = _surroundings(config, host, db, bus, images, snapshots, networks, trash)
+    stack.callback(around.runtime.close)
     images.uses = around.image_users
     await networks.start()
     stack.callback(networks.close)
@@ -172,7 +176,14 @@ def _registry(config: Config) -> RegistryClient:
 
 
 def _surroundings(
-    config: Config, host: Host, db: Database, bus: Bus, images: Images, snapshots: Snapshots, networks: Networks
+    config: Config,
+    host: Host,
+    db: Database,
+    bus: Bus,
+    images: Images,
+    snapshots: Snapshots,
+    networks: Networks,
+    trash: Trash,
 ) -> Surroundings:
     known = config.default_runtime in host.programs or "/" in config.default_runtime
     runtime = Runtime(host, config.exec_root, config.default_runtime if known else "runc")
@@ -196,6 +207,7 @@ def _surroundings(
         networking,
         volumes,
         config.data_root,
+        trash.throw,
         config.cgroup_parent.strip("/"),
         owners,
     )

@@ -20,6 +20,7 @@ from naru.errors import InvalidArgument, NaruError
 from naru.linux.process import adopt_orphans, keep_descriptors
 
 log = logging.getLogger("naru.daemon")
+_SWITCH_S = 0.001  # how long a thread may keep the event loop waiting for the interpreter
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 
 
@@ -34,6 +35,7 @@ def main(argv: Sequence[str]) -> int:
         level = _LEVELS["debug" if config.debug else config.log_level]
         logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
         keep_descriptors()
+        sys.setswitchinterval(_SWITCH_S)
         asyncio.run(serve(config))
     except NaruError as error:
         print(f"naru daemon: {error}", file=sys.stderr)

@@ -129,16 +129,7 @@ class Cgroup:
 
     def remove(self) -> bool:
         """Take the (empty) group away in every hierarchy; False if some process still lives in it."""
-        gone = True
-        for folder in self._dirs:
-            for inner, _, _ in os.walk(folder, topdown=False):
-                try:
-                    os.rmdir(inner)
-                except FileNotFoundError:
-                    continue
-                except OSError:
-                    gone = False
-        return gone
+        return all([_remove(folder) for folder in self._dirs])
 
     def _text(self, controller: str, name: str) -> str:
         try:
@@ -192,6 +183,18 @@ class Cgroup:
             self._number("memory", "memory.usage_in_bytes"), self._number("memory", "memory.limit_in_bytes"),
             self._table("memory", "memory.stat"), self._number("pids", "pids.current"), self._number("pids", "pids.max"), tuple(io),
         )  # fmt: skip
+
+
+def _remove(folder: str) -> bool:
+    """rmdir, after all that is below."""
+    try:
+        os.rmdir(folder)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        below = [entry.path for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
+        return bool(below) and all([_remove(inner) for inner in below]) and _remove(folder)
+    return True
 
 
 def _procs(folder: str) -> list[int]:

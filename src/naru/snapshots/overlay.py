@@ -57,8 +57,10 @@ class Staged:
 
 
 class Snapshots:
-    def __init__(self, root: str, db: Database) -> None:
+    def __init__(self, root: str, db: Database, erase: Callable[[str], None] = remove_tree) -> None:
+        """`erase` deletes what a container wrote; it need not have ended when it returns."""
         self.root = os.path.abspath(root)
+        self._erase = erase
         self._db = db
         os.makedirs(self.root, mode=0o710, exist_ok=True)
         os.chmod(self.root, 0o710)  # a layer's setuid programs are out of reach of the host's users
@@ -176,7 +178,7 @@ class Snapshots:
         row = self._db.row("SELECT dir FROM active WHERE key = ?", key)
         if row is not None:
             self._db.write("DELETE FROM active WHERE key = ?", key)
-            remove_tree(self._path(row[0]))
+            self._erase(self._path(row[0]))
 
     # --- committed layers ------------------------------------------------------------------------------------------
 
