@@ -87,6 +87,8 @@ def test_endpoints_without_a_gateway() -> None:
         ({"ip6": "fd00:77::"}, Forbidden, "Address already in use"),
         ({"ip6": "fd00:77::44"}, Forbidden, "Address already in use"),
         ({"link_local": ("10.0.0.1",)}, InvalidArgument, "invalid link local IP address: 10.0.0.1"),
+        ({"mac": "01:00:00:00:00:01"}, Internal, 'failed to add interface veth0000000 to sandbox: error setting interface "veth0000000" MAC to "01:00:00:00:00:01": cannot assign requested address'),
+        ({"mac": "00:00:00:00:00:00"}, Internal, 'failed to add interface veth0000000 to sandbox: error setting interface "veth0000000" MAC to "00:00:00:00:00:00": cannot assign requested address'),
         ({"interface": "a/b"}, Internal, 'failed to add interface veth0000000 to sandbox: error renaming interface "veth0000000" to "a/b": invalid argument'),
         ({"interface": "averyveryverylongname"}, Internal, 'failed to add interface veth0000000 to sandbox: error renaming interface "veth0000000" to "averyveryverylongname": numerical result out of range'),
         ({"interface": "lo"}, Internal, 'failed to add interface veth0000000 to sandbox: error renaming interface "veth0000000" to "lo": file exists'),

@@ -238,7 +238,9 @@ def member(record: Container) -> Member:
 
 
 def _links(record: Container) -> list[tuple[str, str]]:
-    """(id, alias) of the containers of the default bridge to which it is linked."""
+    """(id, alias) of the containers to which it is linked, on the default bridge; elsewhere links are the endpoint's."""
+    if record.host.network_mode not in ("", "default", "bridge"):
+        return []
     pairs = [link.partition(":") for link in record.host.links or []]
     return [(target, alias.rpartition("/")[2]) for target, _, alias in pairs]
 

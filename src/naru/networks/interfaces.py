@@ -7,10 +7,12 @@ ours to give: router advertisements of a neighbour on a bridge are not believed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from naru.errors import Internal
 from naru.linux import netlink, netns
 from naru.linux.netlink import Netlink, Request
 from naru.networks import bridge, macvlan
@@ -43,7 +45,7 @@ def wires(pairs: Sequence[tuple[Endpoint, Network]]) -> list[Wire]:
 
 def plug(host: Netlink, wires: Sequence[Wire]) -> None:
     """Make all wires, addresses and routes, in two messages. Call it inside the container's namespace with a socket of
-    the host's. Raises OSError, and then nothing is left of it."""
+    the host's. Raises OSError, Internal (a setting of the user's), and then nothing is left of it."""
     with open("/proc/thread-self/ns/net") as namespace, Netlink() as here:
         # Before they are there: without this new interfaces would give themselves IPv6 addresses.
         netns.write_sysctl("ipv6/conf/default/disable_ipv6", "1")
@@ -76,20 +78,24 @@ def _links(wire: Wire, netns_fd: int) -> list[Request]:
 
 
 def _set_up(wire: Wire) -> None:
-    """The settings of an interface that is not up yet; those of the user come last."""
+    """The settings of an interface that is not up yet; those of the user come last. Raises OSError, Internal."""
     end = wire.endpoint
     if end.ip6:
         netns.write_sysctl(f"ipv6/conf/{end.interface}/disable_ipv6", "0")
         if wire.bridged:
             netns.write_sysctl(f"ipv6/conf/{end.interface}/accept_ra", "0")
+    where = f"failed to add interface {end.veth} to sandbox"
     for text in end.sysctls:
         path, value = sysctl(text, end.interface)
         try:
             known = netns.write_sysctl(path, value)
         except OSError as error:
-            raise OSError(error.errno, f"unable to write to '/proc/sys/net/{path}': {error.strerror}") from error
+            reason = os.strerror(error.errno or 0).lower()
+            raise Internal(
+                f"{where}: unable to write to '/proc/sys/net/{path}': write /proc/sys/net/{path}: {reason}"
+            ) from error
         if not known:
-            raise OSError(2, f"/proc/sys/net/{path} is not a sysctl file")
+            raise Internal(f"{where}: /proc/sys/net/{path} is not a sysctl file")
 
 
 def _addresses(end: Endpoint, index: int) -> list[Request]:

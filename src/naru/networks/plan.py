@@ -185,7 +185,16 @@ def _addressed(
             gateway6=_gateway(network, pool, network.mode6),
         )
     inherited = network.driver == IPVLAN  # it has its parent's
-    return replace(end, mac="" if inherited else request.mac or ipam.mac_of(end.ip or end.ip6))
+    return replace(end, mac="" if inherited else _mac(end, request.mac) or ipam.mac_of(end.ip or end.ip6))
+
+
+def _mac(end: Endpoint, wanted: str) -> str:
+    """The one that is asked for. Raises Internal for what no interface can have: a group's, or none at all."""
+    octets = bytes.fromhex(wanted.replace(":", "").replace("-", ""))
+    if octets and (octets[0] & 1 or not any(octets)):
+        wrong = f'error setting interface "{end.veth}" MAC to "{wanted}": cannot assign requested address'
+        raise Internal(f"failed to add interface {end.veth} to sandbox: {wrong}")
+    return octets.hex(":")
 
 
 def _address(network: Network, pool: Pool, wanted: str, used: Collection[str]) -> str:
