@@ -31,6 +31,10 @@ from naru.wire.container import (
 from naru.wire.decode import replace_struct, subset
 
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
+_LINKS_DEPRECATED = (
+    "Links on the default bridge network are deprecated and will be removed in a future release. "
+    "Use a custom network instead."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,8 @@ class Creation:
             self._check_network(network, settings)
         if host.network_mode == "host" and any(host.port_bindings or {}):
             warnings = (*warnings, "Published ports are discarded when using host network mode")
+        if host.links:
+            warnings = (*warnings, _LINKS_DEPRECATED)
         record = Container(
             id=id,
             name=name,
@@ -95,8 +101,8 @@ class Creation:
             mode: str = getattr(host, attribute)
             if mode.startswith("container:"):
                 changes[attribute] = self._joined(mode, attribute)
-        if host.links:
-            changes["links"] = [self._link(text) for text in host.links]
+        if host.links:  # elsewhere than on the default bridge they are the endpoint's, and these mean nothing
+            changes["links"] = [self._link(text) for text in host.links] if _on_default_bridge(host) else None
         return replace_struct(host, **changes) if changes else host
 
     def _link(self, text: str) -> str:
@@ -259,3 +265,7 @@ def _manifest_json(image: Image) -> str:
     descriptor = image.manifest.descriptor.to_json()
     descriptor["platform"] = platform_json(image.config.platform)
     return dump_json(descriptor).decode()
+
+
+def _on_default_bridge(host: HostConfig) -> bool:
+    return host.network_mode in ("", "default", "bridge")

@@ -87,6 +87,7 @@ class ContainerRoutes:
                 directory=engine.directory(record.id),
                 log_path=engine.log_path(record) or "",
                 size=size,
+                links=engine.networking.links(record),
             )
         )
 
