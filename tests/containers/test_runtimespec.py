@@ -212,7 +212,7 @@ def test_user_mounts_replace_default_ones_and_lie_on_top_of_each_other(record: M
     made = spec(record(mounts=asked))
     found = {m["destination"]: m for m in made["mounts"]}
     assert found["/dev/shm"]["options"] == ["size=1m"]
-    assert found["/data/deep"]["options"] == ["rbind", "rslave", "ro"]
+    assert found["/data/deep"]["options"] == ["rbind", "rslave", "rro"]
     assert found["/data"]["options"] == ["rbind", "rprivate", "rw"]
     order = [m["destination"] for m in made["mounts"]]
     assert order.index("/data") < order.index("/data/deep")
@@ -283,3 +283,32 @@ def test_rlimits(record: Make) -> None:
         {"type": "RLIMIT_CORE", "soft": 2**64 - 1, "hard": 2**64 - 1},
     ]
     assert made["cwd"] == "/"
+
+
+@pytest.mark.parametrize(
+    ("mount", "options"),
+    [
+        ({}, ["rbind", "rprivate", "rw"]),
+        ({"writable": False}, ["rbind", "rprivate", "rro"]),
+        ({"writable": False, "read_only_non_recursive": True}, ["rbind", "rprivate", "ro"]),
+        ({"recursive": False, "propagation": "rslave"}, ["bind", "slave", "rw"]),
+        ({"propagation": "rshared"}, ["rbind", "rshared", "rw"]),
+    ],
+)
+def test_binds(record: Make, mount: dict[str, Any], options: list[str]) -> None:
+    made = spec(record(mounts=(MountPoint("bind", "/h", "/t", **mount),)))
+    assert next(m for m in made["mounts"] if m["destination"] == "/t")["options"] == options
+
+
+def test_the_tree_passes_on_as_much_as_its_most_open_mount(record: Make) -> None:
+    def of(*propagations: str) -> str:
+        mounts = tuple(MountPoint("bind", "/h", f"/{p}", propagation=p) for p in propagations)
+        return str(spec(record(mounts=mounts))["linux"]["rootfsPropagation"])
+
+    assert [of("rprivate"), of("slave"), of("rslave", "shared")] == ["private", "rslave", "shared"]
+
+
+def test_name_resolution_files_lie_on_a_volume_at_etc(record: Make) -> None:
+    made = spec(record(mounts=(MountPoint("volume", "/v", "/etc", name="v"),)), files=(("/host/hosts", "/etc/hosts"),))
+    order = [m["destination"] for m in made["mounts"] if m["destination"].startswith("/etc")]
+    assert order == ["/etc", "/etc/hosts"]

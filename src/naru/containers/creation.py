@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 
 from naru.containers import defaults, validate
 from naru.containers.inherit import merge_image
-from naru.containers.mountpoints import Wanted, wanted
+from naru.containers.mountpoints import Wanted, parse_volumes_from, wanted
 from naru.containers.names import generate_name
+from naru.containers.placing import near
 from naru.containers.records import Container, MountPoint, to_json
 from naru.containers.surroundings import Surroundings
 from naru.errors import Conflict, InvalidArgument, NotFound
@@ -55,7 +56,7 @@ class Creation:
         host, warnings = defaults.fill(host, around.host, around.runtime.label)
         host = self._resolve_others(host)
         config = self._names(config, host, id)
-        mounts = (*wanted(config, host), *self._volumes_from(host))
+        mounts = (*self._wanted(config, host), *self._volumes_from(host))
         networks = self._networks(config, host, request)
         for network, settings in networks.items():
             self._check_network(network, settings)
@@ -144,11 +145,15 @@ class Creation:
             hostname = self._around.host.name if mode == "host" or host.uts_mode == "host" else id[:12]
         return replace_struct(config, hostname=hostname)
 
+    def _wanted(self, config: Config, host: HostConfig) -> Iterable[Wanted]:
+        for item in wanted(config, host):
+            if item.point.kind == "bind":
+                item = replace(item, point=near(item.point, self._around.data_root, asked=item.own_propagation))
+            yield item
+
     def _volumes_from(self, host: HostConfig) -> Iterable[Wanted]:
         for text in host.volumes_from or []:
-            name, _, mode = text.partition(":")
-            if mode not in ("", "ro", "rw", "z", "Z"):
-                raise InvalidArgument(f"invalid mode: {mode}")
+            name, writable_here = parse_volumes_from(text)
             try:
                 other = self._around.owners[self.find(name)].record
             except NotFound as error:
@@ -156,8 +161,8 @@ class Creation:
             for mount in other.mounts:
                 if mount.kind != "tmpfs":
                     yield Wanted(
-                        replace(mount, writable=mount.writable and mode != "ro", copy_up=False, anonymous=False),
-                        mount.name or None,
+                        replace(mount, writable=mount.writable and writable_here, copy_up=False, anonymous=False),
+                        mount.name if mount.kind == "volume" else None,
                     )
 
     def _networks(self, config: Config, host: HostConfig, request: CreateRequest) -> dict[str, EndpointSettings]:
@@ -235,10 +240,9 @@ class Creation:
                     )
                 os.makedirs(point.source)
             return point
-        if point.kind == "image":
+        if item.image:
             image = around.images.resolve(item.image)
-            mounted = around.snapshots.view(image.chain_id)
-            return replace(point, source=mounted[0].source)
+            return replace(point, source=around.snapshots.stack(image.chain_id)[0], chain_id=str(image.chain_id))
         if item.volume is None or point.kind == "tmpfs":
             return point
         fresh = not item.volume or not around.volumes.has(item.volume)
@@ -248,10 +252,6 @@ class Creation:
         if fresh:
             undo.push_async_callback(around.volumes.remove, volume.name)
         source = around.volumes.mountpoint(volume.name)
-        if point.subpath:
-            source = os.path.join(source, point.subpath)
-            if not os.path.isdir(source):
-                raise InvalidArgument(f"cannot access path {source}: no such file or directory")
         return replace(point, name=volume.name, source=source, driver=point.driver or "local")
 
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from naru.containers.placing import place
 from naru.containers.records import Container, MountPoint
 from naru.containers.runtimespec import Launch, Spec, build
 from naru.containers.users import FILE_LIMIT_BYTES, User, resolve
@@ -29,6 +30,7 @@ _MADE_BY_RUNTIME = {f"/dev/{name}" for name in ("null", "zero", "full", "random"
 def prepare(container: Container, launch: Launch, mounts: Sequence[Mount]) -> bytes:
     """config.json. Raises InvalidArgument for what the image or the request got wrong, OSError for the rest."""
     apply_all(mounts, launch.rootfs)
+    container = replace(container, mounts=place(container.mounts, launch.images, os.path.dirname(launch.rootfs)))
     with Root.at(launch.rootfs) as root:
         for mount in container.mounts:
             if mount.copy_up:

@@ -191,6 +191,7 @@ class Owner:
                     cgroup_version=around.host.cgroup_version, network=network.path, files=network.files,
                     join=around.joined_namespaces(record), init=around.init_program(record),
                     devices=around.devices(record), seccomp=around.seccomp(record), capabilities=around.capabilities,
+                    images=around.image_layers(record),
                 )  # fmt: skip
                 mounts = around.snapshots.mounts(record.id)
                 shown = replace(record, mounts=around.actual_mounts(record))

@@ -6,13 +6,14 @@ Pure: a record and what was found out at launch go in, the spec comes out as pla
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from naru.containers.records import Container, MountPoint
 from naru.containers.seccomp import default_profile
 from naru.containers.users import User
+from naru.linux.mounts import Mount
 
 Spec = dict[str, Any]
 
@@ -53,6 +54,7 @@ class Launch:
     devices: tuple[Spec, ...] = ()  # linux.devices entries, looked up on the host
     seccomp: Spec | None = None  # a profile of the user's own
     capabilities: tuple[str, ...] = ALL_CAPABILITIES  # that the host can give
+    images: Mapping[str, Sequence[Mount]] = field(default_factory=dict)  # of image mounts, by destination
 
 
 def host_capabilities(bounding_set: int) -> list[str]:
@@ -148,7 +150,7 @@ def build(container: Container, launch: Launch) -> Spec:
         "resources": {"devices": _device_rules(container, launch), **resources(container, launch.cgroup_version)},
         "maskedPaths": host.masked_paths or [],
         "readonlyPaths": host.readonly_paths or [],
-        "rootfsPropagation": "rslave" if any("slave" in m.propagation for m in container.mounts) else "private",
+        "rootfsPropagation": _propagation(container.mounts),
     }
     if launch.devices:
         linux["devices"] = [
@@ -174,6 +176,12 @@ def build(container: Container, launch: Launch) -> Spec:
     if host.uts_mode != "host":
         spec["hostname"] = config.hostname
     return spec
+
+
+def _propagation(mounts: Sequence[MountPoint]) -> str:
+    """What the container's tree must be for the most far-reaching of its mounts to be what it is asked to be."""
+    asked = {mount.propagation for mount in mounts}
+    return "shared" if asked & {"shared", "rshared"} else "rslave" if asked & {"slave", "rslave"} else "private"
 
 
 def _default_sysctls(container: Container, launch: Launch) -> dict[str, str]:
@@ -296,12 +304,15 @@ def _mounts(container: Container, launch: Launch) -> list[Spec]:
     elif host.ipc_mode != "none":
         out.append(_mount("/dev/shm", "tmpfs", "shm", [*_NO_EXEC, "mode=1777", f"size={host.shm_size}"]))
     mode = ["ro"] if host.readonly_rootfs else []
-    out += [_mount(destination, "bind", source, ["rbind", "rprivate", *mode]) for source, destination in launch.files]
+    files = [_mount(destination, "bind", source, ["rbind", "rprivate", *mode]) for source, destination in launch.files]
     if launch.init is not None:
         out.append(_mount("/sbin/docker-init", "bind", launch.init, ["bind", "ro"]))
-    asked = sorted(container.mounts, key=lambda mount: mount.destination.count("/"))
-    taken = {mount.destination for mount in asked}
-    return [mount for mount in out if mount["destination"] not in taken] + [_asked(mount) for mount in asked]
+    taken = {mount.destination for mount in container.mounts}
+    asked = [*(file for file in files if file["destination"] not in taken), *map(_asked, container.mounts)]
+    asked.sort(
+        key=lambda mount: mount["destination"].count("/")
+    )  # what lies deeper lies on top: /etc/hosts on a volume /etc
+    return [mount for mount in out if mount["destination"] not in taken] + asked
 
 
 def _mount(destination: str, kind: str, source: str, options: list[str]) -> Spec:
@@ -311,5 +322,10 @@ def _mount(destination: str, kind: str, source: str, options: list[str]) -> Spec
 def _asked(mount: MountPoint) -> Spec:
     if mount.kind == "tmpfs":
         return _mount(mount.destination, "tmpfs", "tmpfs", list(mount.options))
-    options = ["rbind", mount.propagation or "rprivate", "rw" if mount.writable else "ro"]
+    access = "rw" if mount.writable else "ro" if mount.read_only_non_recursive or not mount.recursive else "rro"
+    propagation = mount.propagation or "rprivate"
+    if mount.recursive:
+        options = ["rbind", propagation, access]
+    else:  # crun takes the r of rprivate for that of rbind; of a single mount both words say the same
+        options = ["bind", propagation.removeprefix("r"), access]
     return _mount(mount.destination, "bind", mount.source, options)

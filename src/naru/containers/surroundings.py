@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from naru.containers import placing, tmpfs
 from naru.containers.launch import every_device, host_devices
 from naru.containers.monitor import Runtime
 from naru.containers.networking import Networking
@@ -20,6 +21,8 @@ from naru.images.service import Images
 from naru.images.values import Use
 from naru.linux.erase import remove_tree
 from naru.linux.host import Host
+from naru.linux.mounts import Mount
+from naru.oci.digest import Digest
 from naru.oci.image import load_json
 from naru.snapshots.overlay import Snapshots
 from naru.store.db import Database
@@ -79,23 +82,35 @@ class Surroundings:
 
     def actual_mounts(self, record: Container) -> tuple[MountPoint, ...]:
         """The record's mounts with what is really mounted for a volume that has options of its own."""
-        out = []
-        for mount in record.mounts:
-            if mount.kind == "volume" and mount.name and not mount.subpath and self.volumes.resolve(mount.name).options:
-                real = self.volumes.mount(mount.name)
-                kind = "tmpfs" if real.kind == "tmpfs" else "volume"
-                writable = mount.writable and not real.read_only
-                mount = replace(
-                    mount, kind=kind, source=real.source, options=real.options, writable=writable, copy_up=False
+        return tuple(self._actual(mount) for mount in record.mounts)
+
+    def _actual(self, mount: MountPoint) -> MountPoint:
+        if mount.kind == "volume" and mount.name:
+            real = self.volumes.mount(mount.name)
+            if not self.volumes.resolve(mount.name).options:
+                return replace(mount, source=real.source)
+            kind = "tmpfs" if real.kind == "tmpfs" else "volume"
+            writable = mount.writable and not real.read_only
+            return replace(mount, kind=kind, source=real.source, options=real.options, writable=writable, copy_up=False)
+        if mount.kind == "tmpfs":
+            return replace(mount, options=tmpfs.merge(mount.options))
+        if mount.kind != "bind":
+            return mount
+        if not os.path.lexists(mount.source):
+            if mount.from_config:
+                raise InvalidArgument(
+                    f'invalid mount config for type "bind": bind source path does not exist: {mount.source}'
                 )
-            elif mount.kind == "bind" and not os.path.lexists(mount.source):
-                if mount.from_config:
-                    raise InvalidArgument(
-                        f'invalid mount config for type "bind": bind source path does not exist: {mount.source}'
-                    )
-                os.makedirs(mount.source)
-            out.append(mount)
-        return tuple(out)
+            os.makedirs(mount.source)
+        return placing.check(mount)
+
+    def image_layers(self, record: Container) -> dict[str, Sequence[Mount]]:
+        """What to mount for the record's image mounts, by destination."""
+        return {
+            mount.destination: self.snapshots.view(Digest(mount.chain_id))
+            for mount in record.mounts
+            if mount.kind == "image" and mount.chain_id
+        }
 
     def tell_volumes(self, record: Container, action: str) -> None:
         """`mount` and `unmount` events of the container's volumes."""
