@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
-from naru.containers import defaults, validate
+from naru.containers import defaults, limits, validate
 from naru.containers.inherit import merge_image
 from naru.containers.mountpoints import Wanted, parse_volumes_from, wanted
 from naru.containers.names import generate_name
@@ -49,11 +49,13 @@ class Creation:
         """The record that this request would give. Raises InvalidArgument, NotFound, Conflict; makes nothing."""
         around = self._around
         config, host = subset(request, Config), request.host_config or HostConfig()
+        limits.requested(host, around.host)
         validate.config(config)
-        validate.host_config(host, around.host.cpus)
+        host, warnings = limits.adapt(host, around.host)
+        validate.host_config(host)
         id = secrets.token_hex(32)
         config = merge_image(config, image.config.run if image else {})
-        host, warnings = defaults.fill(host, around.host, around.runtime.label)
+        host = defaults.fill(host, around.host, around.runtime.label)
         host = self._resolve_others(host)
         config = self._names(config, host, id)
         mounts = (*self._wanted(config, host), *self._volumes_from(host))

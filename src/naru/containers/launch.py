@@ -16,15 +16,12 @@ from dataclasses import replace
 
 from naru.containers.placing import place
 from naru.containers.records import Container, MountPoint
-from naru.containers.runtimespec import Launch, Spec, build
+from naru.containers.runtimespec import Launch, build
 from naru.containers.users import FILE_LIMIT_BYTES, User, resolve
 from naru.errors import Internal, InvalidArgument
 from naru.linux.files import Root
 from naru.linux.mounts import Mount, apply_all
 from naru.wire.decode import encode
-
-_NO_DEVICES = {"pts", "shm", "fd", "mqueue"}  # folders of /dev that are mounts of a container's own
-_MADE_BY_RUNTIME = {f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "console")}
 
 
 def prepare(container: Container, launch: Launch, mounts: Sequence[Mount]) -> bytes:
@@ -152,53 +149,3 @@ def _copy_attributes(source: int, target: int) -> None:
             with suppress(PermissionError):
                 os.setxattr(target, name, os.getxattr(source, name))
     os.utime(target, ns=(info.st_atime_ns, info.st_mtime_ns))
-
-
-def every_device() -> list[tuple[str, str, str]]:
-    """Requests (see `host_devices`) for all devices of the host, but those that the runtime makes itself."""
-    found = []
-    for folder, folders, names in os.walk("/dev"):
-        folders[:] = [name for name in folders if name not in _NO_DEVICES]
-        for path in (os.path.join(folder, name) for name in names):
-            if path not in _MADE_BY_RUNTIME:
-                with suppress(FileNotFoundError):
-                    kind = os.lstat(path).st_mode
-                    if stat.S_ISCHR(kind) or stat.S_ISBLK(kind):
-                        found.append((path, path, "rwm"))
-    return found
-
-
-def host_devices(requests: Sequence[tuple[str, str, str]]) -> tuple[Spec, ...]:
-    """`linux.devices` entries of (path on host, path in container, access), looked up on the host; a folder means all in it.
-
-    Raises InvalidArgument in Docker's words.
-    """
-    found: list[Spec] = []
-    for on_host, inside, access in requests:
-        paths = [(on_host, inside or on_host)]
-        if os.path.isdir(on_host):
-            base = os.path.realpath(on_host)
-            walk = [os.path.join(folder, name) for folder, _, names in os.walk(base) for name in names]
-            paths = [(path, (inside or on_host) + path.removeprefix(base)) for path in walk]
-        for path, destination in paths:
-            try:
-                info = os.stat(path)
-            except OSError as error:
-                reason = (error.strerror or "").lower()
-                raise InvalidArgument(
-                    f'error gathering device information while adding custom device "{path}": {reason}'
-                ) from error
-            kind = "c" if stat.S_ISCHR(info.st_mode) else "b" if stat.S_ISBLK(info.st_mode) else ""
-            if not kind:
-                if len(paths) > 1:
-                    continue
-                raise InvalidArgument(
-                    f'error gathering device information while adding custom device "{path}": not a device node'
-                )
-            found.append(
-                {
-                    "path": destination, "type": kind, "major": os.major(info.st_rdev), "minor": os.minor(info.st_rdev),
-                    "fileMode": stat.S_IMODE(info.st_mode), "uid": info.st_uid, "gid": info.st_gid, "access": access or "rwm",
-                }
-            )  # fmt: skip
-    return tuple(found)

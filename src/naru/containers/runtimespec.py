@@ -6,14 +6,17 @@ Pure: a record and what was found out at launch go in, the spec comes out as pla
 
 from __future__ import annotations
 
+import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from naru.containers.cdi import Edits
 from naru.containers.records import Container, MountPoint
 from naru.containers.seccomp import default_profile
 from naru.containers.users import User
 from naru.linux.mounts import Mount
+from naru.wire.container import HostConfig, ThrottleDevice, WeightDevice
 
 Spec = dict[str, Any]
 
@@ -55,6 +58,8 @@ class Launch:
     seccomp: Spec | None = None  # a profile of the user's own
     capabilities: tuple[str, ...] = ALL_CAPABILITIES  # that the host can give
     images: Mapping[str, Sequence[Mount]] = field(default_factory=dict)  # of image mounts, by destination
+    edits: Edits = field(default_factory=Edits)  # of devices that vendors describe
+    numbers: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # of block devices that limits name
 
 
 def host_capabilities(bounding_set: int) -> list[str]:
@@ -147,14 +152,18 @@ def build(container: Container, launch: Launch) -> Spec:
     linux: Spec = {
         "cgroupsPath": launch.cgroup_path,
         "namespaces": _namespaces(container, launch),
-        "resources": {"devices": _device_rules(container, launch), **resources(container, launch.cgroup_version)},
+        "resources": {
+            "devices": _device_rules(container, launch),
+            **resources(container, launch.cgroup_version, numbers=launch.numbers),
+        },
         "maskedPaths": host.masked_paths or [],
         "readonlyPaths": host.readonly_paths or [],
         "rootfsPropagation": _propagation(container.mounts),
     }
-    if launch.devices:
+    nodes = [*launch.devices, *launch.edits.devices]
+    if nodes:
         linux["devices"] = [
-            {key: value for key, value in device.items() if key != "access"} for device in launch.devices
+            {key: value for key, value in device.items() if key != "access"} for device in nodes if device["path"]
         ]
     sysctls = {**_default_sysctls(container, launch), **(host.sysctls or {})}
     if sysctls:
@@ -175,7 +184,21 @@ def build(container: Container, launch: Launch) -> Spec:
     }  # fmt: skip
     if host.uts_mode != "host":
         spec["hostname"] = config.hostname
+    _apply(launch.edits, spec)
     return spec
+
+
+def _apply(edits: Edits, spec: Spec) -> None:
+    """Put in what vendors say of their devices, as the CDI specification has it ("OCI Edits"); nodes are in already."""
+    process = spec["process"]
+    given = {entry.partition("=")[0] for entry in edits.env}
+    process["env"] = [*(e for e in process["env"] if e.partition("=")[0] not in given), *edits.env]
+    groups = process["user"]["additionalGids"]
+    groups += [group for group in dict.fromkeys(edits.groups) if group not in groups]
+    over = {mount["destination"] for mount in edits.mounts}
+    spec["mounts"] = [m for m in spec["mounts"] if m["destination"] not in over] + list(edits.mounts)
+    for name, hook in edits.hooks:
+        spec.setdefault("hooks", {}).setdefault(name, []).append(hook)
 
 
 def _propagation(mounts: Sequence[MountPoint]) -> str:
@@ -225,8 +248,9 @@ def _device_rules(container: Container, launch: Launch) -> list[Spec]:
         return [{"allow": True, "access": "rwm"}]
     rules: list[Spec] = [{"allow": False, "access": "rwm"}, *(_device_rule(*rule) for rule in _DEVICES)]
     rules += [
-        {"allow": True, "type": d["type"], "major": d["major"], "minor": d["minor"], "access": d["access"]}
-        for d in launch.devices
+        {"allow": True, "type": d["type"], "major": d["major"], "minor": d["minor"], "access": access}
+        for d in (*launch.devices, *launch.edits.devices)
+        if (access := "".join(letter for letter in "rwm" if letter in d["access"])) and "major" in d
     ]
     for text in host.device_cgroup_rules or []:
         kind, numbers, access = text.split()
@@ -237,14 +261,20 @@ def _device_rules(container: Container, launch: Launch) -> list[Spec]:
     return rules
 
 
-def resources(container: Container, cgroup_version: int, *, lift: bool = False) -> Spec:
+def resources(
+    container: Container,
+    cgroup_version: int,
+    *,
+    lift: bool = False,
+    numbers: Mapping[str, tuple[int, int]] = types.MappingProxyType({}),
+) -> Spec:
     """`linux.resources` without the devices: the limits, which may also be updated while it runs: with `lift`, a limit
     that is no more is said to be none. (A new group has none anyway, and crun 1.8 cannot say so.)"""
     host, out = container.host, Spec()
     memory = {
         "limit": host.memory or None,
         "reservation": host.memory_reservation or None,
-        "swap": host.memory_swap or None,
+        "swap": max(host.memory_swap, -1) or None,
         "swappiness": host.memory_swappiness
         if host.memory_swappiness not in (None, -1) and cgroup_version == 1
         else None,
@@ -256,6 +286,7 @@ def resources(container: Container, cgroup_version: int, *, lift: bool = False) 
     cpu = {
         "shares": host.cpu_shares or None, "period": period or None, "quota": quota or None,
         "cpus": host.cpuset_cpus or None, "mems": host.cpuset_mems or None,
+        "realtimePeriod": host.cpu_realtime_period or None, "realtimeRuntime": host.cpu_realtime_runtime or None,
     }  # fmt: skip
     for name, values in (("memory", memory), ("cpu", cpu)):
         kept = {key: value for key, value in values.items() if value is not None}
@@ -265,8 +296,25 @@ def resources(container: Container, cgroup_version: int, *, lift: bool = False) 
         out["pids"] = {"limit": host.pids_limit}
     elif host.pids_limit is not None and lift:  # 0 and -1 are Docker's words for none
         out["pids"] = {"limit": -1}
-    if host.blkio_weight:
-        out["blockIO"] = {"weight": host.blkio_weight}
+    if block_io := _block_io(host, numbers):
+        out["blockIO"] = block_io
+    return out
+
+
+def _block_io(host: HostConfig, numbers: Mapping[str, tuple[int, int]]) -> Spec:
+    out: Spec = {"weight": host.blkio_weight} if host.blkio_weight else {}
+    tables: tuple[tuple[str, str, Sequence[WeightDevice | ThrottleDevice] | None], ...] = (
+        ("weightDevice", "weight", host.blkio_weight_device),
+        ("throttleReadBpsDevice", "rate", host.blkio_device_read_bps),
+        ("throttleWriteBpsDevice", "rate", host.blkio_device_write_bps),
+        ("throttleReadIOPSDevice", "rate", host.blkio_device_read_iops),
+        ("throttleWriteIOPSDevice", "rate", host.blkio_device_write_iops),
+    )
+    for name, amount, entries in tables:
+        if entries:
+            out[name] = [
+                {"major": numbers[e.path][0], "minor": numbers[e.path][1], amount: getattr(e, amount)} for e in entries
+            ]
     return out
 
 

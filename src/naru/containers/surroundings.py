@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from naru.containers import placing, tmpfs
-from naru.containers.launch import every_device, host_devices
+from naru.containers import cdi, devices, placing, tmpfs
+from naru.containers.cdi import Edits
 from naru.containers.monitor import Runtime
 from naru.containers.networking import Networking
 from naru.containers.records import Container, MountPoint
@@ -27,6 +27,7 @@ from naru.oci.image import load_json
 from naru.snapshots.overlay import Snapshots
 from naru.store.db import Database
 from naru.volumes.service import Volumes
+from naru.wire.decode import replace_struct
 
 if TYPE_CHECKING:
     from naru.containers.owner import Owner
@@ -185,19 +186,25 @@ class Surroundings:
         """What the host can give at all."""
         return tuple(host_capabilities(self.host.capabilities))
 
-    def devices(self, record: Container) -> tuple[Spec, ...]:
-        requests = [
-            (d.path_on_host, d.path_in_container, "".join(c for c in d.cgroup_permissions if c in "rwm") or "rwm")
-            for d in record.host.devices or []
-            if not (record.host.privileged and d.path_on_host == d.path_in_container)  # it has that one already
-        ]
-        if record.host.privileged:
-            requests = every_device() + requests
-        if record.host.device_requests:
-            first = record.host.device_requests[0]
-            words = " ".join(f"[{' '.join(group)}]" for group in first.capabilities or [])
-            raise InvalidArgument(f'could not select device driver "{first.driver}" with capabilities: [{words}]')
-        return host_devices(requests)
+    @staticmethod
+    def devices(record: Container) -> tuple[Spec, ...]:
+        host = record.host
+        asked = list(host.devices or [])
+        if host.privileged:  # it has those already that are to be where they are
+            others = [
+                replace_struct(d, cgroup_permissions="rwm") for d in asked if d.path_on_host != d.path_in_container
+            ]
+            asked = devices.every_device() + others
+        return devices.host_devices(asked)
+
+    @staticmethod
+    def vendor_devices(record: Container) -> Edits:
+        """What `--gpus` and CDI devices change. Specifications are read anew each time: they come and go with drivers."""
+        requests = record.host.device_requests
+        if not requests:
+            return Edits()
+        registry = cdi.read()
+        return registry.edits(cdi.named(requests, registry))
 
     @staticmethod
     def seccomp(record: Container) -> Spec | None:

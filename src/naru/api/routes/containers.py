@@ -128,8 +128,8 @@ class ContainerRoutes:
 
     async def update(self, request: Request) -> None:
         body = await request.json(UpdateRequest, "container.UpdateConfig")
-        await self._engine.containers.update(request["name"], body)
-        await request.answer({"Warnings": None})
+        warnings = await self._engine.containers.update(request["name"], body)
+        await request.answer({"Warnings": list(warnings) or None})
 
     async def remove(self, request: Request) -> None:
         query = request.query
