@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from naru.api.parameters import Version, rfc3339
+from naru.containers import securityopt
 from naru.containers.health import Health
 from naru.containers.records import Container, MountPoint, Status
 from naru.containers.validate import parse_port
@@ -154,7 +155,7 @@ def inspect_json(
         "ResolvConfPath": f"{directory}/resolv.conf" if started else "",
         "HostnamePath": f"{directory}/hostname" if started else "", "HostsPath": f"{directory}/hosts" if started else "",
         "LogPath": log_path if started else "", "Name": f"/{record.name}", "RestartCount": record.state.restart_count,
-        "Driver": "overlayfs", "Platform": "linux", "MountLabel": "", "ProcessLabel": "", "AppArmorProfile": "",
+        "Driver": "overlayfs", "Platform": "linux", "MountLabel": "", "ProcessLabel": "", "AppArmorProfile": securityopt.apparmor(record.host.security_opt or []),
         "ExecIDs": execs or None, "HostConfig": host_config_json(record),
         "Storage": {"RootFS": {"Snapshot": {"Name": "overlayfs"}}},
         "Mounts": [mount_json(mount) for mount in record.mounts if not (mount.kind == "tmpfs" and _from_tmpfs(record, mount))],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from naru.containers import validate
+from naru.containers import securityopt, validate
 from naru.linux.host import Host
 from naru.wire.container import MASKED_PATHS, READONLY_PATHS, HostConfig, LogConfig, PortBinding, RestartPolicy
 from naru.wire.decode import replace_struct
@@ -25,8 +25,9 @@ def fill(host: HostConfig, machine: Host, runtime: str) -> HostConfig:
         "restart_policy": host.restart_policy if host.restart_policy.name else RestartPolicy(name="no"),
         "log_config": LogConfig(type=log.type or "json-file", config=log.config or {}),
         "port_bindings": _port_bindings(host.port_bindings or {}),
-        "masked_paths": None if host.privileged else _or_default(host.masked_paths, MASKED_PATHS),
-        "readonly_paths": None if host.privileged else _or_default(host.readonly_paths, READONLY_PATHS),
+        "masked_paths": _paths(host.masked_paths, MASKED_PATHS, host.privileged),
+        "readonly_paths": _paths(host.readonly_paths, READONLY_PATHS, host.privileged),
+        "security_opt": securityopt.with_label(host),
         "oom_kill_disable": None if v2 else bool(host.oom_kill_disable),
         "memory_swap": host.memory_swap or host.memory * 2,
         "pids_limit": host.pids_limit if (host.pids_limit or 0) > 0 else None,
@@ -34,8 +35,9 @@ def fill(host: HostConfig, machine: Host, runtime: str) -> HostConfig:
     return replace_struct(host, **changes)
 
 
-def _or_default(given: list[str] | None, default: tuple[str, ...]) -> list[str]:
-    return list(default) if given is None else given
+def _paths(given: list[str] | None, default: tuple[str, ...], privileged: bool) -> list[str] | None:
+    """What was asked for counts even for the privileged, for whom nothing is the default."""
+    return given if given is not None or privileged else list(default)
 
 
 def _port_bindings(given: Mapping[str, list[PortBinding] | None]) -> dict[str, list[PortBinding]]:

@@ -193,7 +193,7 @@ class Owner:
                     cgroup_version=around.host.cgroup_version, network=network.path, files=network.files,
                     join=around.joined_namespaces(record), init=around.init_program(record),
                     devices=around.devices(record), seccomp=around.seccomp(record), capabilities=around.capabilities,
-                    images=around.image_layers(record), edits=around.vendor_devices(record), numbers=limited(record.host),
+                    images=around.image_layers(record), edits=around.vendor_devices(record), apparmor=around.apparmor(record), numbers=limited(record.host),
                 )  # fmt: skip
                 mounts = around.snapshots.mounts(record.id)
                 shown = replace(record, mounts=around.actual_mounts(record))

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from naru.containers import securityopt
 from naru.containers.cdi import Edits
 from naru.containers.records import Container, MountPoint
 from naru.containers.seccomp import default_profile
@@ -58,6 +59,7 @@ class Launch:
     seccomp: Spec | None = None  # a profile of the user's own
     capabilities: tuple[str, ...] = ALL_CAPABILITIES  # that the host can give
     images: Mapping[str, Sequence[Mount]] = field(default_factory=dict)  # of image mounts, by destination
+    apparmor: str = ""  # profile of the user's own, on a host that has AppArmor
     edits: Edits = field(default_factory=Edits)  # of devices that vendors describe
     numbers: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # of block devices that limits name
 
@@ -100,13 +102,6 @@ def environment(container: Container) -> list[str]:
     return [entry for entry in out.values() if "=" in entry]
 
 
-def no_new_privileges(container: Container) -> bool:
-    options = container.host.security_opt or []
-    return any(
-        option in ("no-new-privileges", "no-new-privileges:true", "no-new-privileges=true") for option in options
-    )
-
-
 def process(
     container: Container,
     user: User,
@@ -134,7 +129,7 @@ def process(
             {"type": _RLIMIT + limit.name.removeprefix(_RLIMIT).upper(), "hard": _rlimit(limit.hard), "soft": _rlimit(limit.soft)}
             for limit in container.host.ulimits or []
         ],
-        "noNewPrivileges": no_new_privileges(container),
+        "noNewPrivileges": securityopt.parse(container.host.security_opt or []).no_new_privileges,
         "oomScoreAdj": container.host.oom_score_adj,
     }  # fmt: skip
     return spec
@@ -184,6 +179,8 @@ def build(container: Container, launch: Launch) -> Spec:
     }  # fmt: skip
     if host.uts_mode != "host":
         spec["hostname"] = config.hostname
+    if launch.apparmor:
+        spec["process"]["apparmorProfile"] = launch.apparmor
     _apply(launch.edits, spec)
     return spec
 
@@ -330,6 +327,8 @@ def _device_rule(kind: str, major: int | None, minor: int | None, access: str) -
 def _mounts(container: Container, launch: Launch) -> list[Spec]:
     host = container.host
     sys_mode = "rw" if host.privileged else "ro"
+    writable = securityopt.parse(host.security_opt or []).writable_cgroups
+    cgroup_mode = "rw" if writable or (writable is None and host.privileged) else "ro"
     out: list[Spec] = [
         _mount("/proc", "proc", "proc", _NO_EXEC),
         _mount("/dev", "tmpfs", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
@@ -337,12 +336,12 @@ def _mounts(container: Container, launch: Launch) -> list[Spec]:
             "/dev/pts", "devpts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]
         ),
         _mount("/sys", "sysfs", "sysfs", [*_NO_EXEC, sys_mode]),
-        _mount("/sys/fs/cgroup", "cgroup", "cgroup", [*_NO_EXEC, sys_mode]),
+        _mount("/sys/fs/cgroup", "cgroup", "cgroup", [*_NO_EXEC, cgroup_mode]),
         _mount("/dev/mqueue", "mqueue", "mqueue", _NO_EXEC),
     ]
     if launch.cgroup_version == 2 and host.cgroupns_mode != "private":
         # A fresh cgroup2 mount outside a namespace would take the host's own options (nsdelegate) away.
-        out[4] = _mount("/sys/fs/cgroup", "bind", "/sys/fs/cgroup", ["rbind", *_NO_EXEC, sys_mode])
+        out[4] = _mount("/sys/fs/cgroup", "bind", "/sys/fs/cgroup", ["rbind", *_NO_EXEC, cgroup_mode])
     if host.pid_mode == "host" and "pid" not in dict(launch.join):
         out[0] = _mount("/proc", "bind", "/proc", ["rbind", "nosuid", "noexec", "nodev"])
     if launch.network is None:  # sysfs shows the network namespace that mounts it: with the host's own, bind the host's

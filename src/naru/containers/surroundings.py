@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from naru.containers import cdi, devices, placing, tmpfs
+from naru.containers import cdi, devices, placing, seccompfile, securityopt, tmpfs
 from naru.containers.cdi import Edits
 from naru.containers.monitor import Runtime
 from naru.containers.networking import Networking
 from naru.containers.records import Container, MountPoint
-from naru.containers.runtimespec import Spec, host_capabilities
+from naru.containers.runtimespec import Spec, capabilities, host_capabilities
 from naru.errors import Conflict, InvalidArgument, NotFound
 from naru.events import Bus, Event
 from naru.images.service import Images
@@ -23,7 +23,6 @@ from naru.linux.erase import remove_tree
 from naru.linux.host import Host
 from naru.linux.mounts import Mount
 from naru.oci.digest import Digest
-from naru.oci.image import load_json
 from naru.snapshots.overlay import Snapshots
 from naru.store.db import Database
 from naru.volumes.service import Volumes
@@ -206,16 +205,19 @@ class Surroundings:
         registry = cdi.read()
         return registry.edits(cdi.named(requests, registry))
 
-    @staticmethod
-    def seccomp(record: Container) -> Spec | None:
+    def seccomp(self, record: Container) -> Spec | None:
         """None for the default profile, {} for none at all, else the user's own."""
-        for option in record.host.security_opt or []:
-            key, _, value = option.replace(":", "=", 1).partition("=")
-            if key == "seccomp" and value == "unconfined":
-                return {}
-            if key == "seccomp" and value != "builtin":
-                try:
-                    return load_json(value.encode(), "seccomp profile")
-                except InvalidArgument as error:
-                    raise InvalidArgument(f"Decoding seccomp profile failed: {error}") from error
-        return None
+        text = securityopt.parse(record.host.security_opt or []).seccomp
+        if text == securityopt.UNCONFINED:
+            return {}
+        if text in ("", "builtin"):
+            return None
+        bounding = capabilities(record, self.capabilities)
+        return seccompfile.convert(text, bounding, self.host.machine, self.host.kernel_version) or {}
+
+    def apparmor(self, record: Container) -> str:
+        """The profile to run under, which must be loaded; "" on hosts without AppArmor, where Docker takes any name too."""
+        profile = securityopt.apparmor(record.host.security_opt or [])
+        return (
+            profile if self.host.apparmor and not record.host.privileged and profile != securityopt.UNCONFINED else ""
+        )

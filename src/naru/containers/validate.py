@@ -11,6 +11,7 @@ import re
 import signal
 from collections.abc import Callable
 
+from naru.containers import securityopt
 from naru.containers.runtimespec import ALL_CAPABILITIES
 from naru.errors import Internal, InvalidArgument
 from naru.wire.container import Config, HostConfig, RestartPolicy
@@ -134,19 +135,7 @@ def _fields(value: HostConfig) -> None:
 
 
 def _security(value: HostConfig) -> None:
-    for option in value.security_opt or []:
-        key, separator, _ = option.replace(":", "=", 1).partition("=")
-        if not separator and key not in ("no-new-privileges", "label", "disable"):
-            raise Internal(f'invalid --security-opt 1: "{option}"')
-        if separator and key not in (
-            "seccomp",
-            "apparmor",
-            "label",
-            "no-new-privileges",
-            "systempaths",
-            "writable-cgroups",
-        ):
-            raise Internal(f'invalid --security-opt 2: "{option}"')
+    securityopt.parse(value.security_opt or [])
     for link in value.links or []:
         if not link or link.count(":") > 1:
             raise Internal(f"bad format for links: {link}")
