@@ -15,12 +15,12 @@ from naru.wire.decode import decode_object
 MIB = 1 << 20
 
 CONFIGS: list[tuple[dict[str, Any], str]] = [
-    ({"Hostname": "a" * 64}, f'hostname "{"a" * 64}" is too long (maximum 64 bytes)'),
+    ({"Hostname": "a" * 65}, f'hostname "{"a" * 65}" is too long (maximum 64 bytes)'),
     ({"Env": [""]}, "invalid environment variable: "),
     ({"Env": ["A=1", "=x"]}, "invalid environment variable: =x"),
     ({"WorkingDir": "rel"}, "the working directory 'rel' is invalid, it needs to be an absolute path"),
     ({"StopSignal": "NONSENSE"}, "invalid signal: NONSENSE"),
-    ({"StopSignal": "65"}, "the linux daemon does not support signal 65"),
+    ({"StopSignal": "0"}, "invalid signal: 0"),
     ({"Healthcheck": {"Test": ["CMD", "x"], "Interval": 5}}, "Interval in Healthcheck cannot be less than 1ms"),
     ({"Healthcheck": {"Test": ["CMD", "x"], "Timeout": -1}}, "Timeout in Healthcheck cannot be less than 1ms"),
     (
@@ -44,10 +44,10 @@ HOSTS: list[tuple[dict[str, Any], str]] = [
     ({"CapDrop": ["NONSENSE"]}, 'invalid CapDrop: unknown capability: "CAP_NONSENSE"'),
     ({"Dns": ["x"]}, 'invalid JSON: ParseAddr("x"): unable to parse IP'),
     ({"ExtraHosts": ["x"]}, 'bad format for add-host: "x"'),
+    ({"ExtraHosts": ["x:[::1]"]}, 'invalid IP address in add-host: "[::1]"'),
     ({"ExtraHosts": ["x:y"]}, 'invalid IP address in add-host: "y"'),
     ({"LogConfig": {"Type": "nonsense"}}, 'error looking up logging plugin nonsense: plugin "nonsense" not found'),
     ({"LogConfig": {"Type": "json-file", "Config": {"nonsense": "1"}}}, "unknown log opt 'nonsense' for json-file log driver"),
-    ({"NetworkMode": "container:"}, "invalid network mode: invalid container format container:<name|id>"),
     ({"IpcMode": "nonsense"}, "invalid IPC mode: nonsense"),
     ({"PidMode": "nonsense"}, "invalid PID mode: nonsense"),
     ({"UTSMode": "nonsense"}, "invalid UTS mode: nonsense"),
@@ -88,14 +88,16 @@ AT_START: list[tuple[dict[str, Any], str]] = [
 
 ACCEPTED: list[dict[str, Any]] = [
     {"StopTimeout": -5},
+    {"StopSignal": "65", "Hostname": "a" * 64},
+    {"StopSignal": "-1"},
     {"Hostname": "a_b!"},
     {"ExposedPorts": {"80/xyz": {}}},
     {"StopSignal": "sigrtmin+3"},
     {"HostConfig": {"PidsLimit": -7, "StorageOpt": {"size": "1G"}, "CgroupParent": "a.slice/x"}},
     {"HostConfig": {"MemorySwap": -1, "Memory": 64 * MIB, "MemorySwappiness": -1}},
     {"HostConfig": {"CapAdd": ["ALL"], "CapDrop": ["net_raw", "CAP_MKNOD"]}},
-    {"HostConfig": {"IpcMode": "container:x", "PidMode": "host", "NetworkMode": "anything"}},
-    {"HostConfig": {"ExtraHosts": ["a:host-gateway", "b:[::1]", "c:1.2.3.4"]}},
+    {"HostConfig": {"IpcMode": "container:", "PidMode": "host", "NetworkMode": "anything"}},
+    {"HostConfig": {"ExtraHosts": ["a:host-gateway", "b:::1", "c:1.2.3.4"]}},
     {"HostConfig": {"SecurityOpt": ["no-new-privileges", "seccomp=unconfined", "apparmor:x", "label=disable"]}},
     {"HostConfig": {"Sysctls": {"net.core.somaxconn": "9", "kernel.shmmax": "1", "fs.mqueue.msg_max": "2"}}},
     {"HostConfig": {"PortBindings": {"80": [{"HostPort": "8000-8010"}], "81/udp": None}}},
@@ -111,7 +113,7 @@ def check(value: dict[str, Any]) -> None:
     validate.config(asked)
     if asked.host_config:
         validate.host_config(asked.host_config)
-        validate.launch_options(asked.host_config)
+        validate.launch_options(asked.host_config, asked)
 
 
 def refusal(value: dict[str, Any]) -> tuple[type[NaruError], str]:

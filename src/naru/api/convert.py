@@ -24,7 +24,7 @@ Json = dict[str, Any]
 _CONFIG_SPARSE = (
     "ExposedPorts", "Healthcheck", "ArgsEscaped", "NetworkDisabled", "MacAddress", "OnBuild", "StopSignal", "StopTimeout", "Shell",
 )  # fmt: skip
-_HOST_SPARSE = ("Annotations", "StorageOpt", "Tmpfs", "Sysctls", "Mounts", "Init")
+_HOST_SPARSE = ("Annotations", "StorageOpt", "Tmpfs", "Sysctls", "Mounts")
 
 
 def _sparse(value: Json, names: Iterable[str]) -> Json:
@@ -40,7 +40,10 @@ def config_json(record: Container) -> Json:
 
 
 def host_config_json(record: Container) -> Json:
-    return _sparse(builtins(record.host), _HOST_SPARSE)
+    out = _sparse(builtins(record.host), _HOST_SPARSE)
+    if out["Init"] is None:  # false is what a client may have said
+        del out["Init"]
+    return out
 
 
 def mount_json(mount: MountPoint) -> Json:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
-from naru.containers import defaults, limits, validate
+from naru.containers import defaults, limits, modes, validate
 from naru.containers.inherit import merge_image
 from naru.containers.mountpoints import Wanted, parse_volumes_from, wanted
 from naru.containers.names import generate_name
@@ -45,10 +45,11 @@ class Creation:
     def __init__(self, around: Surroundings) -> None:
         self._around = around
 
-    def plan(self, name: str, request: CreateRequest, image: Image | None) -> Plan:
+    def plan(self, name: str, request: CreateRequest, image: Image | None, *, flat_read_only: bool = False) -> Plan:
         """The record that this request would give. Raises InvalidArgument, NotFound, Conflict; makes nothing."""
         around = self._around
         config, host = subset(request, Config), request.host_config or HostConfig()
+        modes.conflicts(config, host)
         limits.requested(host, around.host)
         validate.config(config)
         host, warnings = limits.adapt(host, around.host)
@@ -58,7 +59,7 @@ class Creation:
         host = defaults.fill(host, around.host, around.runtime.label)
         host = self._resolve_others(host)
         config = self._names(config, host, id)
-        mounts = (*self._wanted(config, host), *self._volumes_from(host))
+        mounts = (*self._wanted(config, host, flat_read_only), *self._volumes_from(host))
         networks = self._networks(config, host, request)
         for network, settings in networks.items():
             self._check_network(network, settings)
@@ -76,7 +77,7 @@ class Creation:
             networks=networks,
             mounts=(),
         )
-        if not any(record.argv):
+        if not record.argv:
             raise InvalidArgument("no command specified")
         return Plan(record, mounts, warnings)
 
@@ -113,6 +114,8 @@ class Creation:
     def _joined(self, mode: str, attribute: str) -> str:
         """`container:<name>` with the full id; Docker finds a missing one at create, a network's only at start."""
         wanted_name = mode.removeprefix("container:")
+        if not wanted_name:
+            return mode
         try:
             return f"container:{self.find(wanted_name)}"
         except NotFound as error:
@@ -138,19 +141,17 @@ class Creation:
     def _names(self, config: Config, host: HostConfig, id: str) -> Config:
         mode = host.network_mode
         hostname = config.hostname
-        if mode.startswith("container:"):
-            if hostname:
-                raise InvalidArgument("conflicting options: hostname and the network mode")
-            other = self._around.owners.get(mode.removeprefix("container:"))
-            hostname = other.record.config.hostname if other else ""
-        elif not hostname:
+        if not hostname:  # one that joins another's network takes its name when it is started
             hostname = self._around.host.name if mode == "host" or host.uts_mode == "host" else id[:12]
         return replace_struct(config, hostname=hostname)
 
-    def _wanted(self, config: Config, host: HostConfig) -> Iterable[Wanted]:
+    def _wanted(self, config: Config, host: HostConfig, flat_read_only: bool) -> Iterable[Wanted]:
         for item in wanted(config, host):
             if item.point.kind == "bind":
-                item = replace(item, point=near(item.point, self._around.data_root, asked=item.own_propagation))
+                point = near(item.point, self._around.data_root, asked=item.own_propagation)
+                if flat_read_only and not point.writable:
+                    point = replace(point, read_only_non_recursive=True)
+                item = replace(item, point=point)
             yield item
 
     def _volumes_from(self, host: HostConfig) -> Iterable[Wanted]:
@@ -255,6 +256,18 @@ class Creation:
             undo.push_async_callback(around.volumes.remove, volume.name)
         source = around.volumes.mountpoint(volume.name)
         return replace(point, name=volume.name, source=source, driver=point.driver or "local")
+
+
+def empty_bindings(request: CreateRequest) -> tuple[str, ...]:
+    """A warning about ports that are bound to nothing."""
+    bindings = (request.host_config.port_bindings if request.host_config else None) or {}
+    empty = sorted("/".join(map(str, validate.parse_port(port))) for port, given in bindings.items() if not given)
+    if not empty:
+        return ()
+    return (
+        f"Following container port(s) have an empty list of port-bindings: {', '.join(empty)}. Such bindings will be discarded in a "
+        "future version.",
+    )
 
 
 def _manifest_json(image: Image) -> str:

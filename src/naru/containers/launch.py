@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from naru.containers.placing import place
+from naru.containers.placing import joined_shm, place
 from naru.containers.records import Container, MountPoint
 from naru.containers.runtimespec import Launch, build
 from naru.containers.users import FILE_LIMIT_BYTES, User, resolve
@@ -27,7 +27,10 @@ from naru.wire.decode import encode
 def prepare(container: Container, launch: Launch, mounts: Sequence[Mount]) -> bytes:
     """config.json. Raises InvalidArgument for what the image or the request got wrong, OSError for the rest."""
     apply_all(mounts, launch.rootfs)
-    container = replace(container, mounts=place(container.mounts, launch.images, os.path.dirname(launch.rootfs)))
+    bundle = os.path.dirname(launch.rootfs)
+    container = replace(container, mounts=place(container.mounts, launch.images, bundle))
+    if ipc := dict(launch.join).get("ipc"):
+        launch = replace(launch, shm=joined_shm(ipc, f"{bundle}/shm"))
     with Root.at(launch.rootfs) as root:
         for mount in container.mounts:
             if mount.copy_up:

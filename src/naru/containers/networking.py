@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from naru.containers.records import Container
-from naru.errors import Conflict, InvalidArgument, NaruError, NotFound
+from naru.errors import Conflict, Internal, InvalidArgument, NaruError, NotFound
 from naru.linux import netns
 from naru.linux.files import write_atomic
 from naru.networks import etcfiles
@@ -92,10 +92,10 @@ class Networking:
     def _share(self, record: Container, other_id: str) -> Sandbox:
         other = self._lookup(other_id)
         if other is None:
-            raise NotFound(f"joining network namespace of container: No such container: {other_id}")
+            raise Internal(f"joining network namespace of container: No such container: {other_id}")
         if not other.state.status.is_live:
             raise Conflict(
-                f"joining network namespace of container: cannot join network namespace of a non running container: {other_id}"
+                f"cannot join network namespace of a non running container: container {other.name} is {other.state.status.value}"
             )
         folder = self._directory(other.id)
         files = tuple(

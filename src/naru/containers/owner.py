@@ -179,10 +179,11 @@ class Owner:
     # -- launch ---------------------------------------------------------------------------------------------------
 
     async def _launch(self, *, restarts: int) -> None:
-        around, record = self._around, self.record
+        around = self._around
+        self.record = record = around.with_joined_name(self.record)
         try:
             async with AsyncExitStack() as undo:
-                validate.launch_options(record.host)
+                validate.launch_options(record.host, record.config)
                 runtime = around.runtime
                 bundle = runtime.make_bundle(record.id)
                 undo.push_async_callback(self._remove_run)

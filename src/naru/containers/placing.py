@@ -22,6 +22,7 @@ from naru.linux.mountinfo import mount_of
 from naru.linux.mounts import Mount, apply_all
 
 SHARED = ("shared", "rshared")
+_HOST = "/proc/self/ns/mnt"  # that of the daemon's first thread; the thread of a launch has left it
 SLAVE = ("slave", "rslave")
 
 
@@ -76,7 +77,7 @@ def place(mounts: Sequence[MountPoint], images: Mapping[str, Sequence[Mount]], b
         if mount.subpath:
             mount = replace(mount, source=_beneath(mount.source, mount.subpath, f"{bundle}/mount-{number}"))
         elif mount.kind == "bind" and mount.propagation in SHARED:
-            mount = replace(mount, source=_from_host(mount.source, f"{bundle}/mount-{number}"))
+            mount = replace(mount, source=_from_namespace(_HOST, mount.source, f"{bundle}/mount-{number}"))
         out.append(mount)
     return tuple(out)
 
@@ -117,22 +118,30 @@ def _beneath(base: str, subpath: str, aside: str) -> str:
     return aside
 
 
-def _from_host(source: str, aside: str) -> str:
-    """`/proc/self` is the daemon's first thread, which lives in the host's namespace; this thread comes back to its own."""
-    _aside(aside, directory=os.path.isdir(source))
+def joined_shm(ipc: str, aside: str) -> str:
+    """The /dev/shm of the container that has this IPC namespace (`/proc/<pid>/ns/ipc`): what it is for its processes."""
+    return _from_namespace(f"{os.path.dirname(ipc)}/mnt", "/dev/shm", aside)
+
+
+def _from_namespace(namespace: str, source: str, aside: str) -> str:
+    """Bind what source is in another mount namespace; its mounts stay in the peer groups that they are in."""
     flags = os.O_RDONLY | os.O_CLOEXEC
-    own, host = (os.open(f"/proc/{who}/ns/mnt", flags) for who in (f"self/task/{threading.get_native_id()}", "self"))
+    own = os.open(f"/proc/self/task/{threading.get_native_id()}/ns/mnt", flags)
     try:
-        sys.setns(host, sys.CLONE_NEWNS)
+        there = os.open(namespace, flags)
         try:
+            sys.setns(there, sys.CLONE_NEWNS)  # and with it the root directory: no link leads out of the namespace
+        finally:
+            os.close(there)
+        try:
+            directory = os.path.isdir(source)
             tree = sys.clone_tree(source)
         finally:
             sys.setns(own, sys.CLONE_NEWNS)
-        try:
-            sys.move_mount(tree, aside)
-        finally:
-            os.close(tree)
     finally:
         os.close(own)
-        os.close(host)
+    try:
+        sys.move_mount(tree, _aside(aside, directory=directory))
+    finally:
+        os.close(tree)
     return aside

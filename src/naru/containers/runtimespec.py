@@ -59,6 +59,7 @@ class Launch:
     seccomp: Spec | None = None  # a profile of the user's own
     capabilities: tuple[str, ...] = ALL_CAPABILITIES  # that the host can give
     images: Mapping[str, Sequence[Mount]] = field(default_factory=dict)  # of image mounts, by destination
+    shm: str = ""  # the /dev/shm of the container whose IPC namespace is joined
     apparmor: str = ""  # profile of the user's own, on a host that has AppArmor
     edits: Edits = field(default_factory=Edits)  # of devices that vendors describe
     numbers: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # of block devices that limits name
@@ -160,7 +161,8 @@ def build(container: Container, launch: Launch) -> Spec:
         linux["devices"] = [
             {key: value for key, value in device.items() if key != "access"} for device in nodes if device["path"]
         ]
-    sysctls = {**_default_sysctls(container, launch), **(host.sysctls or {})}
+    domain = {"kernel.domainname": config.domainname} if config.domainname else {}
+    sysctls = {**_default_sysctls(container, launch), **domain, **(host.sysctls or {})}
     if sysctls:
         linux["sysctl"] = sysctls
     seccomp = _seccomp(container, launch)
@@ -348,6 +350,8 @@ def _mounts(container: Container, launch: Launch) -> list[Spec]:
         out[3] = _mount("/sys", "bind", "/sys", ["rbind", "nosuid", "noexec", "nodev", sys_mode])
     if host.ipc_mode == "host":
         out.append(_mount("/dev/shm", "bind", "/dev/shm", ["rbind"]))
+    elif launch.shm:
+        out.append(_mount("/dev/shm", "bind", launch.shm, ["rbind", "rprivate"]))
     elif host.ipc_mode != "none":
         out.append(_mount("/dev/shm", "tmpfs", "shm", [*_NO_EXEC, "mode=1777", f"size={host.shm_size}"]))
     mode = ["ro"] if host.readonly_rootfs else []

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
 from naru.containers import limits, validate
-from naru.containers.creation import Creation
+from naru.containers.creation import Creation, empty_bindings
 from naru.containers.owner import Owner
 from naru.containers.records import Container, Status
 from naru.containers.streams import ConmonStdio
@@ -52,15 +52,26 @@ class Containers:
 
     # -- create -----------------------------------------------------------------------------------------------------
 
-    async def create(self, name: str, request: CreateRequest, platform: Platform | None = None) -> Created:
-        """A container that is ready to start. Nothing is left of one that could not be made."""
+    async def create(
+        self,
+        name: str,
+        request: CreateRequest,
+        platform: Platform | None = None,
+        *,
+        flat_read_only: bool = False,
+        tell_empty_bindings: bool = True,
+    ) -> Created:
+        """A container that is ready to start. Nothing is left of one that could not be made.
+
+        With `flat_read_only` a read-only bind leaves what is mounted below it writable, as clients before API 1.44 expect.
+        """
         around, creation = self._around, self._creation
         image = None
         if request.image:
             image = around.images.resolve(request.image, platform)
         reserved = creation.reserve(name)
         try:
-            plan = creation.plan(reserved, request, image)
+            plan = creation.plan(reserved, request, image, flat_read_only=flat_read_only)
             if image is not None:
                 await around.images.unpack(image)
             async with AsyncExitStack() as undo:
@@ -74,7 +85,10 @@ class Containers:
         around.names[reserved] = record.id
         self._spawn(owner)
         owner.announce("create")
-        return Created(record.id, plan.warnings)
+        warnings = plan.warnings
+        if tell_empty_bindings:
+            warnings += empty_bindings(request)
+        return Created(record.id, warnings)
 
     # -- verbs --------------------------------------------------------------------------------------------------------
 

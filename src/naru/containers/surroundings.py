@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from naru.containers import cdi, devices, placing, seccompfile, securityopt, tmpfs
+from naru.containers import cdi, devices, modes, placing, seccompfile, securityopt, tmpfs
 from naru.containers.cdi import Edits
 from naru.containers.monitor import Runtime
 from naru.containers.networking import Networking
 from naru.containers.records import Container, MountPoint
 from naru.containers.runtimespec import Spec, capabilities, host_capabilities
-from naru.errors import Conflict, InvalidArgument, NotFound
+from naru.errors import InvalidArgument, NotFound
 from naru.events import Bus, Event
 from naru.images.service import Images
 from naru.images.values import Use
@@ -30,8 +30,6 @@ from naru.wire.decode import replace_struct
 
 if TYPE_CHECKING:
     from naru.containers.owner import Owner
-
-_JOINABLE = (("pid", "pid_mode"), ("ipc", "ipc_mode"))
 
 
 @dataclass(slots=True)
@@ -158,18 +156,30 @@ class Surroundings:
 
     # -- what a launch needs to know of the rest of the world --------------------------------------------------------
 
+    def with_joined_name(self, record: Container) -> Container:
+        """With the host name of the container whose network it joins."""
+        donor = self.owners.get(modes.other(record.host.network_mode) or "")
+        if donor is None:
+            return record
+        return replace(record, config=replace_struct(record.config, hostname=donor.record.config.hostname))
+
     def joined_namespaces(self, record: Container) -> tuple[tuple[str, str], ...]:
-        """Namespaces of other containers that this one joins: (type, path)."""
+        """Namespaces of other containers that this one joins: (type, path). Raises what Docker does if one cannot be."""
         out = []
-        for kind, attribute in _JOINABLE:
-            mode: str = getattr(record.host, attribute)
-            if mode.startswith("container:"):
-                other = self.owners.get(mode.removeprefix("container:"))
-                if other is None:
-                    raise NotFound(f"No such container: {mode.removeprefix('container:')}")
-                if not other.record.state.status.is_live:
-                    raise Conflict(f"cannot join {kind} namespace of a non running container: {other.record.id}")
-                out.append((kind, f"/proc/{other.record.state.pid}/ns/{kind}"))
+        for kind, mode, check in (
+            ("pid", record.host.pid_mode, modes.check_pid),
+            ("ipc", record.host.ipc_mode, modes.check_ipc),
+        ):
+            name = modes.other(mode)
+            if name is None:
+                continue
+            if not name:
+                raise InvalidArgument(f'failed to join {kind.upper()} namespace: invalid name or ID supplied: ""')
+            donor = self.owners.get(name)
+            if donor is None:
+                raise NotFound(f"failed to join {kind.upper()} namespace: No such container: {name}")
+            check(donor.record)
+            out.append((kind, f"/proc/{donor.record.state.pid}/ns/{kind}"))
         return tuple(out)
 
     def init_program(self, record: Container) -> str | None:

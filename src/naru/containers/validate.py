@@ -11,7 +11,7 @@ import re
 import signal
 from collections.abc import Callable
 
-from naru.containers import securityopt
+from naru.containers import modes, securityopt
 from naru.containers.runtimespec import ALL_CAPABILITIES
 from naru.errors import Internal, InvalidArgument
 from naru.wire.container import Config, HostConfig, RestartPolicy
@@ -80,7 +80,7 @@ SIGNALS = {
 
 
 def config(value: Config) -> None:
-    if len(value.hostname.encode()) >= _MAX_HOSTNAME_BYTES:
+    if len(value.hostname.encode()) > _MAX_HOSTNAME_BYTES:
         raise InvalidArgument(f'hostname "{value.hostname}" is too long (maximum {_MAX_HOSTNAME_BYTES} bytes)')
     for entry in value.env or []:
         if not entry or entry.startswith("="):
@@ -89,7 +89,11 @@ def config(value: Config) -> None:
         raise InvalidArgument(
             f"the working directory '{value.working_dir}' is invalid, it needs to be an absolute path"
         )
-    if value.stop_signal:
+    number = value.stop_signal.removeprefix("-")
+    if number.isdigit():  # whether the kernel has it is asked when it is sent
+        if int(number) == 0:
+            raise InvalidArgument(f"invalid signal: {value.stop_signal}")
+    elif value.stop_signal:
         signal_number(value.stop_signal)
     check = value.healthcheck
     if check is not None:
@@ -126,7 +130,7 @@ def _fields(value: HostConfig) -> None:
         raise InvalidArgument("SHM size can not be less than 0")
     if not -1000 <= value.oom_score_adj <= 1000:
         raise InvalidArgument(f"Invalid value {value.oom_score_adj}, range for oom score adj is [-1000, 1000]")
-    if value.isolation not in ("", "default"):
+    if value.isolation.lower() not in ("", "default"):
         raise InvalidArgument(f"invalid isolation ({value.isolation}): linux only supports 'default'")
     if value.runtime not in ("", "crun", "runc", "io.containerd.runc.v2"):
         raise InvalidArgument(f"unknown or invalid runtime name: {value.runtime}")
@@ -157,9 +161,15 @@ def sysctls(value: HostConfig) -> None:
             raise Internal(f"{_REFUSED}sysctl {key!r} has control characters")
 
 
-def launch_options(value: HostConfig) -> None:
+def launch_options(value: HostConfig, config: Config) -> None:
     """What Docker finds out only when the container is started. Raises Internal."""
     sysctls(value)
+    if config.domainname and value.uts_mode == "host":
+        raise Internal(f'{_REFUSED}sysctl "kernel.domainname" is not in a separate kernel namespace')
+    for entry in config.env or []:
+        if "\0" in entry:
+            name = entry.partition("=")[0]
+            raise Internal(f'{_IN_INIT}invalid environment variable "{name}": contains nul byte (\\x00)')
     for rule in value.device_cgroup_rules or []:
         if not _DEVICE_RULE.fullmatch(rule):
             raise Internal(f"invalid device cgroup rule format: '{rule}'")
@@ -188,21 +198,6 @@ def _capabilities(value: HostConfig) -> None:
                 raise InvalidArgument(f'invalid {field}: unknown capability: "{full}"')
 
 
-def _namespaces(value: HostConfig) -> None:
-    modes = (
-        ("IPC mode", value.ipc_mode, ("", "none", "private", "shareable", "host")),
-        ("PID mode", value.pid_mode, ("", "host")),
-        ("UTS mode", value.uts_mode, ("", "host")),
-        ("cgroup namespace mode", value.cgroupns_mode, ("", "private", "host")),
-    )
-    for what, mode, plain in modes:
-        joins = mode.startswith("container:") and what in ("IPC mode", "PID mode") and len(mode) > len("container:")
-        if mode not in plain and not joins:
-            raise InvalidArgument(f"invalid {what}: {mode}")
-    if value.network_mode == "container:":
-        raise InvalidArgument("invalid network mode: invalid container format container:<name|id>")
-
-
 def _network(value: HostConfig) -> None:
     for address in value.dns or []:
         _address(address)
@@ -212,7 +207,7 @@ def _network(value: HostConfig) -> None:
             raise InvalidArgument(f'bad format for add-host: "{entry}"')
         if address != "host-gateway":
             try:
-                ipaddress.ip_address(address.strip("[]"))
+                ipaddress.ip_address(address)
             except ValueError as error:
                 raise InvalidArgument(f'invalid IP address in add-host: "{address}"') from error
     for port, bindings in (value.port_bindings or {}).items():
@@ -249,7 +244,7 @@ _HOST_CHECKS: tuple[Callable[[HostConfig], None], ...] = (
     _fields,
     _security,
     _capabilities,
-    _namespaces,
+    modes.check,
     _network,
     _log,
 )
