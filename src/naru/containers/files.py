@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from naru.containers.launch import find_user
+from naru.containers.accounts import find_user
 from naru.containers.owner import Owner
 from naru.containers.placing import open_part
 from naru.containers.records import Container, MountPoint

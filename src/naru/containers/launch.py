@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from naru.containers.accounts import find_user
 from naru.containers.placing import joined_shm, place
 from naru.containers.records import Container, MountPoint
 from naru.containers.runtimespec import Launch, build
-from naru.containers.users import FILE_LIMIT_BYTES, User, resolve
+from naru.containers.users import User
 from naru.errors import Internal, InvalidArgument
 from naru.linux.files import Root
 from naru.linux.mounts import Mount, apply_all
@@ -41,23 +42,6 @@ def prepare(container: Container, launch: Launch, mounts: Sequence[Mount]) -> by
             raise Internal(str(error)) from error
         make_working_dir(root, container.config.working_dir, user)
     return encode(build(container, replace(launch, user=user)))
-
-
-def find_user(root: Root, spec: str, groups: Sequence[str]) -> User:
-    return resolve(spec, groups, _text(root, "/etc/passwd"), _text(root, "/etc/group"))
-
-
-def _text(root: Root, path: str) -> str:
-    """A file of the image, or "" for one that is missing or is no file; one over the limit is an error."""
-    try:
-        data = root.read(path, FILE_LIMIT_BYTES + 1)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.ELOOP, errno.EACCES, errno.ENXIO):
-            return ""
-        raise
-    if len(data) > FILE_LIMIT_BYTES:
-        raise InvalidArgument(f"{path} of the image is larger than {FILE_LIMIT_BYTES} bytes")
-    return data.decode("utf-8", "replace")
 
 
 def make_working_dir(root: Root, path: str, user: User) -> None:

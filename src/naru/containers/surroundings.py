@@ -185,7 +185,12 @@ class Surroundings:
     def init_program(self, record: Container) -> str | None:
         if not record.host.init:
             return None
-        for name in ("docker-init", "tini", "catatonit"):
+        for name in (
+            "docker-init",
+            "tini-static",
+            "catatonit",
+            "tini",
+        ):  # a tini that needs libraries not every image has
             if name in self.host.programs:
                 return self.host.programs[name]
         raise InvalidArgument("--init was asked for, but no init program (docker-init, tini or catatonit) is installed")

@@ -98,7 +98,9 @@ def _os_release() -> dict[str, str]:
     return out
 
 
-def probe(programs: tuple[str, ...] = ("crun", "runc", "conmon", "tini", "docker-init", "catatonit")) -> Host:
+def probe(
+    programs: tuple[str, ...] = ("crun", "runc", "conmon", "docker-init", "tini-static", "catatonit", "tini"),
+) -> Host:
     mounts = _mounts()
     uname = os.uname()
     release = _os_release()
