@@ -40,6 +40,35 @@ def test_other_failures_keep_the_runtimes_words() -> None:
     assert exec_failure("", [], "/") == (EXEC, 126)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "open `/proc/sys/net/foo/bar`: No such file or directory",
+        "opening file `memory.swap.max` for writing: No such file or directory",
+        "mkdir `sh/proc/foo`: No such file or directory",
+    ],
+)
+def test_a_file_of_the_kernel_is_no_missing_command(said: str) -> None:
+    error, code = start_failure(said, ["sh"], "crun")
+    assert (type(error), str(error), code) == (Internal, START + said, 128)
+
+
+def test_a_directory_on_a_file() -> None:
+    error, code = start_failure("mount `/srv/x` to `etc/passwd`: Not a directory", ["sh"], "crun")
+    assert (type(error), code) == (InvalidArgument, 127)
+    assert str(error) == (
+        START
+        + 'error mounting "/srv/x" to rootfs at "/etc/passwd": mount src=/srv/x, dst=/etc/passwd, flags=MS_BIND|MS_REC: not a '
+        "directory: Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and "
+        "is the expected type"
+    )
+
+
+def test_an_empty_command() -> None:
+    error, code = start_failure("open executable: No such file or directory", [""], "crun")
+    assert (str(error), code) == (START + 'exec: "": executable file not found in $PATH', 127)
+
+
 def test_a_bad_working_directory() -> None:
     text, code = exec_failure("chdir `/no/such`: No such file or directory", ["sh"], "/no/such")
     assert (text, code) == (

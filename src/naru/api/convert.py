@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from naru.api.parameters import Version, rfc3339
+from naru.containers import securityopt
 from naru.containers.health import Health
 from naru.containers.records import Container, MountPoint, Status
 from naru.containers.validate import parse_port
@@ -23,7 +24,7 @@ Json = dict[str, Any]
 _CONFIG_SPARSE = (
     "ExposedPorts", "Healthcheck", "ArgsEscaped", "NetworkDisabled", "MacAddress", "OnBuild", "StopSignal", "StopTimeout", "Shell",
 )  # fmt: skip
-_HOST_SPARSE = ("Annotations", "StorageOpt", "Tmpfs", "Sysctls", "Mounts", "Init")
+_HOST_SPARSE = ("Annotations", "StorageOpt", "Tmpfs", "Sysctls", "Mounts")
 
 
 def _sparse(value: Json, names: Iterable[str]) -> Json:
@@ -39,7 +40,10 @@ def config_json(record: Container) -> Json:
 
 
 def host_config_json(record: Container) -> Json:
-    return _sparse(builtins(record.host), _HOST_SPARSE)
+    out = _sparse(builtins(record.host), _HOST_SPARSE)
+    if out["Init"] is None:  # false is what a client may have said
+        del out["Init"]
+    return out
 
 
 def mount_json(mount: MountPoint) -> Json:
@@ -151,8 +155,9 @@ def inspect_json(
         "ResolvConfPath": f"{directory}/resolv.conf" if started else "",
         "HostnamePath": f"{directory}/hostname" if started else "", "HostsPath": f"{directory}/hosts" if started else "",
         "LogPath": log_path if started else "", "Name": f"/{record.name}", "RestartCount": record.state.restart_count,
-        "Driver": "overlayfs", "Platform": "linux", "MountLabel": "", "ProcessLabel": "", "AppArmorProfile": "",
-        "ExecIDs": execs or None, "HostConfig": {**host_config_json(record), "Links": list(links) or None},
+        "Driver": "overlayfs", "Platform": "linux", "MountLabel": "", "ProcessLabel": "",
+        "AppArmorProfile": securityopt.apparmor(record.host.security_opt or []), "ExecIDs": execs or None,
+        "HostConfig": {**host_config_json(record), "Links": list(links) or None},
         "Storage": {"RootFS": {"Snapshot": {"Name": "overlayfs"}}},
         "Mounts": [mount_json(mount) for mount in record.mounts if not (mount.kind == "tmpfs" and _from_tmpfs(record, mount))],
         "Config": config_json(record), "NetworkSettings": settings,

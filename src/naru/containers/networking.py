@@ -133,10 +133,10 @@ class Networking:
     def _share(self, record: Container, other_id: str) -> Sandbox:
         other = self._lookup(other_id)
         if other is None:
-            raise NotFound(f"joining network namespace of container: No such container: {other_id}")
+            raise Internal(f"joining network namespace of container: No such container: {other_id}")
         if not other.state.status.is_live:
             raise Conflict(
-                f"joining network namespace of container: cannot join network namespace of a non running container: {other_id}"
+                f"cannot join network namespace of a non running container: container {other.name} is {other.state.status.value}"
             )
         folder = self._directory(other.id)
         files = tuple((f"{folder}/{name}", f"/etc/{name}") for name in _FILES if os.path.exists(f"{folder}/{name}"))

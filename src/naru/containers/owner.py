@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import posixpath
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -16,6 +17,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from naru.containers import lifecycle, monitor, validate
+from naru.containers.devices import limited
 from naru.containers.health import Health
 from naru.containers.launch import prepare
 from naru.containers.lifecycle import Action, Event
@@ -159,9 +161,9 @@ class Owner:
         changed = change(self.record)
         if self.record.state.status.is_live:
             try:
-                await self._around.runtime.update(
-                    self.record.id, resources(changed, self._around.host.cgroup_version, lift=True)
-                )
+                version = self._around.host.cgroup_version
+                limits = resources(changed, version, lift=True, numbers=limited(changed.host))
+                await self._around.runtime.update(self.record.id, limits)
             except RuntimeFailure as error:
                 raise Internal(f"Cannot update container {self.record.id}: {error}") from error
         self.record = changed
@@ -183,11 +185,12 @@ class Owner:
     # -- launch ---------------------------------------------------------------------------------------------------
 
     async def _launch(self, *, restarts: int) -> None:
-        around, record = self._around, self.record
+        around = self._around
         around.runtime.moves.prepare()
+        self.record = record = around.with_joined_name(self.record)
         try:
             async with AsyncExitStack() as undo:
-                validate.launch_options(record.host)
+                validate.launch_options(record.host, record.config)
                 await self._wait_buried()
                 bundle = around.runtime.make_bundle(record.id)
                 undo.push_async_callback(self._remove_run)
@@ -226,6 +229,8 @@ class Owner:
                 cgroup_version=around.host.cgroup_version, network=None, files=sandbox.files,
                 join=around.joined_namespaces(record), init=around.init_program(record),
                 devices=around.devices(record), seccomp=around.seccomp(record), capabilities=around.capabilities,
+                images=around.image_layers(record), edits=around.vendor_devices(record), apparmor=around.apparmor(record),
+                numbers=limited(record.host),
             )  # fmt: skip
             mounts = around.snapshots.mounts(record.id)
             shown = replace(record, mounts=around.actual_mounts(record))
@@ -371,8 +376,9 @@ class Owner:
             self._watch.signal(number)
 
     def _cgroup_path(self) -> str:
+        """Beneath the root whatever the client wrote: what is at this path is killed and removed."""
         parent = self.record.host.cgroup_parent or self._around.cgroup_parent
-        return f"/{parent.strip('/')}/{self.record.id}"
+        return posixpath.normpath(f"/{parent.strip('/')}/{self.record.id}")
 
     def cgroup(self) -> Cgroup:
         return Cgroup(self._around.host, self._cgroup_path())

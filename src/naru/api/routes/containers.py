@@ -8,6 +8,7 @@ from typing import Any
 
 from naru.api.app import JSON, Request, Route
 from naru.api.convert import inspect_json, network_settings
+from naru.api.createversions import meaning
 from naru.api.listing import FILTERS, rows, select
 from naru.api.parameters import parse_until
 from naru.api.stats import empty_sample, sample
@@ -57,7 +58,11 @@ class ContainerRoutes:
         platform = _platform(text) if text else None
         if body == CreateRequest():
             raise InvalidArgument("config cannot be empty in order to create a container")
-        created = await self._engine.containers.create(request.query.text("name"), body, platform)
+        asked = meaning(body, request.version)
+        created = await self._engine.containers.create(
+            request.query.text("name"), asked.request, platform,
+            flat_read_only=asked.flat_read_only, tell_empty_bindings=asked.tell_empty_bindings,
+        )  # fmt: skip
         await request.answer({"Id": created.id, "Warnings": list(created.warnings)}, 201)
 
     def _settings(self, record: Container, request: Request) -> dict[str, Any]:
@@ -129,8 +134,8 @@ class ContainerRoutes:
 
     async def update(self, request: Request) -> None:
         body = await request.json(UpdateRequest, "container.UpdateConfig")
-        await self._engine.containers.update(request["name"], body)
-        await request.answer({"Warnings": None})
+        warnings = await self._engine.containers.update(request["name"], body)
+        await request.answer({"Warnings": list(warnings) or None})
 
     async def remove(self, request: Request) -> None:
         query = request.query
