@@ -9,6 +9,7 @@ from naru.containers.commits import Commits
 from naru.containers.execs import Execs
 from naru.containers.files import Files
 from naru.containers.health import Health
+from naru.containers.logkeeping import LogKeeping
 from naru.containers.networking import Networking
 from naru.containers.owner import Owner
 from naru.containers.processes import Processes
@@ -34,6 +35,7 @@ class Engine:
     processes: Processes
     files: Files
     commits: Commits
+    logs: LogKeeping
     images: Images
     networks: Networks
     volumes: Volumes

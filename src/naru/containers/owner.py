@@ -32,6 +32,7 @@ from naru.errors import Conflict, Internal, NaruError
 from naru.events import Event as Happening
 from naru.linux.cgroup import Cgroup
 from naru.linux.process import reap
+from naru.logs.options import backstop_bytes
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -196,6 +197,7 @@ class Owner:
                 shown = replace(record, mounts=around.actual_mounts(record))
                 process, pid = await runtime.create(
                     record.id, lambda: prepare(shown, launch, mounts), log_path=around.log_path(record),
+                    log_max_bytes=backstop_bytes(record.host.log_config),
                     tty=record.config.tty, stdin=record.config.open_stdin, leave_stdin_open=not record.config.stdin_once,
                 )  # fmt: skip
                 undo.push_async_callback(self._abandon, process)

@@ -20,6 +20,7 @@ from naru.images.service import Images
 from naru.images.values import Use
 from naru.linux.erase import remove_tree
 from naru.linux.host import Host
+from naru.logs.service import Logs
 from naru.oci.image import load_json
 from naru.snapshots.overlay import Snapshots
 from naru.store.db import Database
@@ -41,13 +42,14 @@ class Surroundings:
     snapshots: Snapshots
     networking: Networking
     volumes: Volumes
+    logs: Logs
     data_root: str
     cgroup_parent: str = "naru"
     owners: dict[str, Owner] = field(default_factory=dict)  # by container id
     names: dict[str, str] = field(default_factory=dict)  # name → id; reserved names too
     _leaving: set[str] = field(default_factory=set)  # containers on their way out, whose volumes are in use no more
-    on_start: Callable[[Owner], None] = lambda owner: None
-    on_end: Callable[[Owner], None] = lambda owner: None
+    on_start: tuple[Callable[[Owner], None], ...] = ()
+    on_end: tuple[Callable[[Owner], None], ...] = ()
 
     @staticmethod
     def now_ns() -> int:
@@ -121,6 +123,7 @@ class Surroundings:
         """Root file system, directory, and with `volumes` the anonymous ones made for it. Raises OSError."""
         self.runtime.remove_run(record.id)
         await self.networking.leave(record)
+        await self.logs.forget(record.id)
         await asyncio.to_thread(self._delete_trees, record.id)
         if volumes:
             for mount in record.mounts:
@@ -136,10 +139,12 @@ class Surroundings:
         remove_tree(self.directory(id))
 
     def after_start(self, owner: Owner) -> None:
-        self.on_start(owner)
+        for tell in self.on_start:
+            tell(owner)
 
     def before_end(self, owner: Owner) -> None:
-        self.on_end(owner)
+        for tell in self.on_end:
+            tell(owner)
 
     # -- what a launch needs to know of the rest of the world --------------------------------------------------------
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from naru.containers.runtimespec import ALL_CAPABILITIES
 from naru.errors import Internal, InvalidArgument
+from naru.logs.options import check as check_log
 from naru.wire.container import Config, HostConfig, Resources, RestartPolicy
 
 NAME = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
@@ -30,19 +31,6 @@ _RLIMITS = {
     "AS", "CORE", "CPU", "DATA", "FSIZE", "LOCKS", "MEMLOCK", "MSGQUEUE", "NICE", "NOFILE", "NPROC", "RSS", "RTPRIO", "RTTIME",
     "SIGPENDING", "STACK",
 }  # fmt: skip
-_LOG_OPTIONS = {
-    "max-size",
-    "max-file",
-    "labels",
-    "labels-regex",
-    "env",
-    "env-regex",
-    "tag",
-    "compress",
-    "mode",
-    "max-buffer-size",
-}
-LOG_DRIVERS = ("json-file", "local", "none")
 
 
 def name(text: str) -> str:
@@ -237,22 +225,13 @@ def _host_port(text: str) -> None:
         raise InvalidArgument(f'invalid port specification: "{text}"')
 
 
-def _log(value: HostConfig) -> None:
-    driver = value.log_config.type
-    if driver and driver not in LOG_DRIVERS:
-        raise InvalidArgument(f'error looking up logging plugin {driver}: plugin "{driver}" not found')
-    for option in value.log_config.config or {}:
-        if driver in ("", "json-file", "local") and option not in _LOG_OPTIONS:
-            raise InvalidArgument(f"unknown log opt '{option}' for {driver or 'json-file'} log driver")
-
-
 _HOST_CHECKS: tuple[Callable[[HostConfig], None], ...] = (
     _fields,
     _security,
     _capabilities,
     _namespaces,
     _network,
-    _log,
+    lambda value: check_log(value.log_config),
 )
 
 
