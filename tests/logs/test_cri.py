@@ -22,6 +22,14 @@ _DAMAGE = st.lists(
 )
 
 
+_WINDOWS = [
+    Window(stdout=stdout, stderr=stderr, times=times, details=details)
+    for stdout, stderr in ((True, True), (True, False), (False, True))
+    for times in (False, True)
+    for details in (b"", b"k=v ")
+]
+
+
 def blocks_of(rows: list[tuple[int, str, str, bytes]], damage: list[tuple[int, bytes]]) -> list[bytes]:
     lines = [line(second, text.replace(b"\n", b""), stream, tag) for second, stream, tag, text in rows]
     for position, junk in damage:
@@ -40,11 +48,10 @@ def joined(pieces: list[Piece]) -> list[Piece]:
     return out
 
 
-@given(_ROWS, _DAMAGE, st.booleans(), st.booleans())
+@given(_ROWS, _DAMAGE, st.sampled_from(_WINDOWS))
 def test_by_block_and_by_line_are_the_same(
-    rows: list[tuple[int, str, str, bytes]], damage: list[tuple[int, bytes]], stdout: bool, stderr: bool
+    rows: list[tuple[int, str, str, bytes]], damage: list[tuple[int, bytes]], window: Window
 ) -> None:
-    window = Window(stdout=stdout, stderr=stderr)
     fast, slow = Reader(window), Reader(window)
     blocks = blocks_of(rows, damage)
     found = [piece for block in blocks for piece in fast.pieces(block)]
@@ -63,10 +70,10 @@ def test_every_line_is_found(rows: list[tuple[int, str, str, bytes]]) -> None:
 
 def test_a_block_of_one_stream_is_stripped() -> None:
     block = line(1, b"a") + line(1, b"part ", tag="P") + line(2, b"end") + line(3, b"", tag="P")
-    assert strip(block, 1) == b"a\npart end\n"
-    assert strip(block, 2) is None
-    assert strip(block + line(3, b"e", "stderr"), 1) is None
-    assert strip(b"x" + block, 1) is None
+    assert strip(block, 1, Window()) == b"a\npart end\n"
+    assert strip(block, 2, Window()) is None
+    assert strip(block + line(3, b"e", "stderr"), 1, Window()) is None
+    assert strip(b"x" + block, 1, Window()) is None
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ _STREAM = _TIME + 4  # the `o` of stdout or the `e` of stderr
 _TAG = _TIME + 8
 _TEXT = _TIME + 10
 _FULL = {STDOUT: re.compile(rb".{35} stdout F (.*\n)"), STDERR: re.compile(rb".{35} stderr F (.*\n)")}
+_TIMED = {STDOUT: re.compile(rb"(.{29}).{6} stdout F (.*\n)"), STDERR: re.compile(rb"(.{29}).{6} stderr F (.*\n)")}
 _PARTIAL = {STDOUT: b" stdout P ", STDERR: b" stderr P "}
 _FULL_MARK = {STDOUT: b" stdout F ", STDERR: b" stderr F "}
 _HEADS = {b" stdout F ": (STDOUT, True), b" stdout P ": (STDOUT, False), b" stderr F ": (STDERR, True), b" stderr P ": (STDERR, False)}  # fmt: skip
@@ -43,6 +44,10 @@ class Window:
     stderr: bool = True
     times: bool = False  # each line begins with its time and a space
     details: bytes = b""  # each line begins with this (after the time)
+
+    @property
+    def decorated(self) -> bool:
+        return self.times or bool(self.details)
 
     def wants(self, stream: int) -> bool:
         return self.stdout if stream == STDOUT else self.stderr
@@ -79,16 +84,15 @@ class Reader:
     def pieces(self, block: bytes) -> list[Piece]:
         """`past_until` is set once a line is later than the window; nothing after it counts."""
         window = self._window
-        decorated = window.times or window.details
-        if self._since and not decorated and _last_time(block) < self._since and block[:_SORTED] < self._since:
+        if self._since and not window.decorated and _last_time(block) < self._since and block[:_SORTED] < self._since:
             return []
-        if decorated or not self._inside(block):
+        if not self._inside(block):
             return self._line_by_line(block)
         first = STDERR if block[_STREAM : _STREAM + 1] == b"e" else STDOUT
-        text = strip(block, first)
+        text = strip(block, first, window, self._open[first])
         if text is None:
             return self._line_by_line(block)
-        self._open[first] = not text.endswith(b"\n") or _ends_empty(block)
+        self._open[first] = _is_partial(block)
         return [(first, text)] if text and window.wants(first) else []
 
     def _inside(self, block: bytes) -> bool:
@@ -113,49 +117,64 @@ class Reader:
                 if texts:
                     out.append((current, b"".join(texts)))
                 texts, current = [], entry.stream
-            if begins:
-                if window.times:
-                    texts.append(entry.time + b"Z ")
-                if window.details:
-                    texts.append(window.details)
+            if begins and window.decorated:
+                texts.append(_decoration(entry.time, window))
             texts.append(entry.data)
         if text := b"".join(texts):
             out.append((current, text))
         return out
 
 
-def strip(block: bytes, stream: int) -> bytes | None:
-    """What the block's lines say, if every one of them is whole, well-formed and of this stream; else None."""
-    mark, out, begin, search = _PARTIAL[stream], [], 0, 0
+def strip(block: bytes, stream: int, window: Window, continues: bool = False) -> bytes | None:
+    """What the block's lines say, if every one of them is whole, well-formed and of this stream; else None. `continues`:
+    the first one goes on with a line that has begun."""
+    mark, out, begin, search = _PARTIAL[stream], list[bytes](), 0, 0
     while True:
         at = block.find(mark, search)
-        if at < 0:
-            break
         start = at - _TIME
-        if start < begin or (start > 0 and block[start - 1] != 0x0A) or block.find(b"\n", start, at) >= 0:
+        if at >= 0 and (start < begin or (start > 0 and block[start - 1] != 0x0A) or block.find(b"\n", start, at) >= 0):
             search = at + 1  # somebody printed this
             continue
-        full = _strip_full(block[begin:start], stream)
-        end = block.find(b"\n", at)
-        if full is None or end < 0:
+        segment = block[begin:start] if at >= 0 else block[begin:]
+        full = _strip_full(segment, stream, window, continues)
+        if full is None:
             return None
-        out += [full, block[at + len(mark) : end]]
+        out.append(full)
+        if at < 0:
+            return b"".join(out)
+        if not (continues and not segment) and window.decorated:
+            out.append(_decoration(block[start : start + _SORTED], window))
+        end = block.find(b"\n", at)
+        out.append(block[at + len(mark) : end])
         begin = search = end + 1
-    full = _strip_full(block[begin:] if begin else block, stream)
-    return None if full is None else b"".join((*out, full))
+        continues = True
 
 
-def _strip_full(block: bytes, stream: int) -> bytes | None:
+def _strip_full(block: bytes, stream: int, window: Window, continues: bool) -> bytes | None:
     """All of it in matches means: they are whole lines, one after the other."""
-    texts = _FULL[stream].findall(block)
-    text = b"".join(texts)
-    return text if len(text) + len(texts) * _TEXT == len(block) else None
+    if not window.decorated:
+        texts = _FULL[stream].findall(block)
+        text = b"".join(texts)
+        return text if len(text) + len(texts) * _TEXT == len(block) else None
+    found = _TIMED[stream].findall(block)
+    if sum([len(text) for _, text in found]) + len(found) * _TEXT != len(block):
+        return None
+    if window.times:
+        lines = [time + b"Z " + window.details + text for time, text in found]
+    else:
+        lines = [window.details + text for _, text in found]
+    if continues and lines:
+        lines[0] = found[0][1]
+    return b"".join(lines)
 
 
-def _ends_empty(block: bytes) -> bool:
-    """The last line is a piece without text."""
-    last = block[block.rfind(b"\n", 0, -1) + 1 :]
-    return len(last) == _TEXT + 1 and last[_TAG : _TAG + 1] == b"P"
+def _decoration(time: bytes, window: Window) -> bytes:
+    return (time + b"Z " if window.times else b"") + window.details
+
+
+def _is_partial(block: bytes) -> bool:
+    last = block.rfind(b"\n", 0, -1) + 1
+    return block[last + _TAG : last + _TAG + 1] == b"P"
 
 
 def _last_time(block: bytes) -> bytes:
