@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from naru.errors import InvalidArgument
-from naru.logs.options import backstop_bytes, check, is_readable, policy
+from naru.logs.options import backstop_bytes, check, is_readable, merge, policy
 from naru.logs.values import Policy
 from naru.wire.container import LogConfig
 
@@ -35,6 +35,39 @@ REFUSED = [
     ("local", {"max-file": "1"}, f"{START}compression cannot be enabled when max file count is 1"),
     ("local", {"max-file": "-1"}, f"{START}max-file must not be negative"),
     ("local", {"compress": "maybe"}, f'{START}invalid boolean value for compress: strconv.ParseBool: parsing "maybe": invalid syntax'),
+    ("journald", {"foo": "x"}, "unknown log opt 'foo' for journald log driver"),
+    ("syslog", {"max-size": "1m"}, "unknown log opt 'max-size' for syslog log driver"),
+    ("syslog", {"syslog-address": "abc"}, "unsupported scheme: ''"),
+    ("syslog", {"syslog-address": "http://1.2.3.4"}, "unsupported scheme: 'http'"),
+    ("syslog", {"syslog-address": "unix:///nosuch"}, "stat /nosuch: no such file or directory"),
+    ("syslog", {"syslog-address": "unixgram:///nosuch"}, "stat /nosuch: no such file or directory"),
+    ("syslog", {"syslog-format": "x"}, "Invalid syslog format"),
+    ("syslog", {"syslog-facility": "x"}, "invalid syslog facility"),
+    ("syslog", {"syslog-facility": "99"}, "invalid syslog facility"),
+    ("syslog", {"syslog-address": "tcp+tls://h:9", "syslog-tls-ca-cert": "/nosuch"}, f'{START}could not read CA certificate "/nosuch": open /nosuch: no such file or directory'),
+    ("syslog", {"cache-disabled": "x"}, "invalid value for option cache-disabled: x"),
+    ("syslog", {"cache-max-size": "abc"}, f"{START}invalid value for max-size: abc: invalid size: 'abc'"),
+    ("fluentd", {"foo": "x"}, "unknown log opt 'foo' for fluentd log driver"),
+    ("fluentd", {"fluentd-async-connect": "true"}, "unknown log opt 'fluentd-async-connect' for fluentd log driver"),
+    ("fluentd", {"fluentd-address": "http://x"}, "invalid fluentd-address (http://x): unsupported scheme: 'http'"),
+    ("fluentd", {"fluentd-address": "unix://"}, "invalid fluentd-address (unix://): path is empty"),
+    ("fluentd", {"fluentd-address": "tcp://127.0.0.1:99999"}, 'invalid fluentd-address (tcp://127.0.0.1:99999): invalid port: strconv.ParseUint: parsing "99999": value out of range'),
+    ("fluentd", {"fluentd-address": "127.0.0.1:1/path"}, "invalid fluentd-address (127.0.0.1:1/path): should not contain a path element"),
+    ("fluentd", {"fluentd-async": "maybe"}, 'strconv.ParseBool: parsing "maybe": invalid syntax'),
+    ("fluentd", {"fluentd-buffer-limit": "abc"}, "invalid size: 'abc'"),
+    ("fluentd", {"fluentd-retry-wait": "abc"}, 'time: invalid duration "abc"'),
+    ("fluentd", {"fluentd-max-retries": "abc"}, 'strconv.ParseUint: parsing "abc": invalid syntax'),
+    ("fluentd", {"fluentd-async-reconnect-interval": "1"}, 'invalid value for fluentd-async-reconnect-interval: time: missing unit in duration "1"'),
+    ("fluentd", {"fluentd-write-timeout": "x"}, 'invalid value for fluentd-write-timeout: value must be a duration: time: invalid duration "x"'),
+    ("gelf", {"foo": "x"}, "gelf-address is a required parameter"),
+    ("gelf", {"gelf-address": "udp://h:9", "foo": "x"}, "unknown log opt 'foo' for gelf log driver"),
+    ("gelf", {"gelf-address": "abc"}, "gelf: endpoint needs to be TCP or UDP"),
+    ("gelf", {"gelf-address": "udp://127.0.0.1"}, "gelf: please provide gelf-address as proto://host:port"),
+    ("gelf", {"gelf-address": "udp://h:9", "gelf-compression-type": "x"}, 'unknown value "x" for log opt "gelf-compression-type" for gelf log driver'),
+    ("gelf", {"gelf-address": "udp://h:9", "gelf-compression-level": "10"}, 'unknown value "10" for log opt "gelf-compression-level" for gelf log driver'),
+    ("gelf", {"gelf-address": "tcp://h:1", "gelf-compression-type": "gzip"}, "compression is only supported on UDP"),
+    ("gelf", {"gelf-address": "udp://h:9", "gelf-tcp-max-reconnect": "1"}, '"gelf-tcp-max-reconnect" is only valid for TCP'),
+    ("gelf", {"gelf-address": "tcp://h:1", "gelf-tcp-max-reconnect": "x"}, '"gelf-tcp-max-reconnect" must be a positive integer'),
 ]  # fmt: skip
 
 
@@ -57,6 +90,11 @@ def test_refused(driver: str, options: dict[str, str], message: str) -> None:
         ("local", {}, Policy(20 * MIB, 5, True)),
         ("local", {"max-size": "0"}, Policy(None, 5, True)),
         ("local", {"max-file": "1", "compress": "false"}, Policy(20 * MIB, 1, False)),
+        ("journald", {"tag": "{{.Name}}", "labels": "a", "cache-max-size": "1m", "cache-max-file": "2"}, Policy(1_000_000, 2, True)),
+        ("syslog", {"syslog-address": "udp://h", "syslog-facility": "local7", "syslog-format": "rfc5424micro"}, Policy(20 * MIB, 5, True)),
+        ("syslog", {}, Policy(20 * MIB, 5, True)),
+        ("fluentd", {"fluentd-address": "tls://h:1", "fluentd-async": "true", "fluentd-write-timeout": "1s"}, Policy(20 * MIB, 5, True)),
+        ("gelf", {"gelf-address": "tcp://h:1", "gelf-tcp-reconnect-delay": "2"}, Policy(20 * MIB, 5, True)),
     ],
 )  # fmt: skip
 def test_taken(driver: str, options: dict[str, str], expected: Policy) -> None:
@@ -81,4 +119,14 @@ def test_nonsense_of_an_old_record_means_the_default() -> None:
 
 def test_readable() -> None:
     assert is_readable(LogConfig())
+    assert is_readable(LogConfig(type="fluentd"))
+    assert not is_readable(LogConfig(type="fluentd", config={"cache-disabled": "true"}))
     assert not is_readable(LogConfig(type="none"))
+
+
+def test_the_daemons_driver_and_its_options() -> None:
+    default = LogConfig(type="local", config={"max-size": "1m", "max-file": "2"})
+    assert merge(LogConfig(), default) == default
+    asked = LogConfig(type="local", config={"max-file": "9"})
+    assert merge(asked, default) == LogConfig(type="local", config={"max-size": "1m", "max-file": "9"})
+    assert merge(LogConfig(type="none"), default) == LogConfig(type="none", config={})

@@ -21,6 +21,7 @@ from naru.containers.records import Container, MountPoint, to_json
 from naru.containers.surroundings import Surroundings
 from naru.errors import Conflict, InvalidArgument, NotFound
 from naru.images.values import Image
+from naru.logs.options import merge
 from naru.oci.image import dump_json, platform_json
 from naru.wire.container import (
     Config,
@@ -48,6 +49,7 @@ class Creation:
         """The record that this request would give. Raises InvalidArgument, NotFound, Conflict; makes nothing."""
         around = self._around
         config, host = subset(request, Config), request.host_config or HostConfig()
+        host = replace_struct(host, log_config=merge(host.log_config, around.log_default))
         validate.config(config)
         validate.host_config(host, around.host.cpus)
         id = secrets.token_hex(32)

@@ -25,6 +25,7 @@ from naru.oci.image import load_json
 from naru.snapshots.overlay import Snapshots
 from naru.store.db import Database
 from naru.volumes.service import Volumes
+from naru.wire.container import LogConfig
 
 if TYPE_CHECKING:
     from naru.containers.owner import Owner
@@ -48,6 +49,9 @@ class Surroundings:
     owners: dict[str, Owner] = field(default_factory=dict)  # by container id
     names: dict[str, str] = field(default_factory=dict)  # name → id; reserved names too
     _leaving: set[str] = field(default_factory=set)  # containers on their way out, whose volumes are in use no more
+    log_default: LogConfig = field(
+        default_factory=lambda: LogConfig(type="json-file")
+    )  # of containers that ask for no other
     on_start: tuple[Callable[[Owner], None], ...] = ()
     on_end: tuple[Callable[[Owner], None], ...] = ()
 

@@ -148,6 +148,7 @@ async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitSta
     logs = Logs(group.create_task)
     stack.callback(logs.close)
     around = _surroundings(config, host, db, bus, images, snapshots, networks, logs)
+    around.log_default = config.log_config
     images.uses = around.image_users
     containers = Containers(around, lambda owner: _spawn(group, owner))
     execs = Execs(around, group)
@@ -155,6 +156,7 @@ async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitSta
     keeping = LogKeeping(around, logs)
     around.on_start, around.on_end = (keeping.begin, checks.begin), (keeping.end, checks.end)
     await Adoption(around, lambda owner: _spawn(group, owner)).adopt()
+    keeping.resume()
 
     builder = Builder(
         images, snapshots, store, Steps(around), Fetcher(_USER_AGENT), db, bus, os.path.join(config.data_root, "build"),

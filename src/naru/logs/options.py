@@ -10,19 +10,29 @@ from collections.abc import Mapping
 
 from naru.errors import InvalidArgument
 from naru.logs.attributes import COMMON, check_attributes
+from naru.logs.drivers import SHIPPING
 from naru.logs.goliterals import boolean, integer, size_bytes
 from naru.logs.values import Policy
 from naru.wire.container import LogConfig
 
-DRIVERS = ("json-file", "local", "none")
 _MIB = 1 << 20
 _DEFAULT = Policy(20 * _MIB, 5, True)
 _BACKSTOP_BYTES = 128 * _MIB
 _MODES = {"", "blocking", "non-blocking"}
 _ALWAYS = {"mode", "max-buffer-size", "cache-disabled", "cache-max-size", "cache-max-file", "cache-compress"}
 _FILE = {"max-size", "max-file", "compress"}
-_KNOWN = {"json-file": COMMON | _FILE, "local": COMMON | _FILE}
+_KNOWN = {
+    **dict.fromkeys(("json-file", "local"), COMMON | _FILE),
+    **{name: COMMON | driver.options for name, driver in SHIPPING.items()},
+}
 Options = Mapping[str, str]
+
+
+def merge(asked: LogConfig, default: LogConfig) -> LogConfig:
+    """The daemon's driver if none is asked for, and its options if that is the driver."""
+    driver = asked.type or default.type
+    inherited = default.config or {} if driver == default.type else {}
+    return LogConfig(type=driver, config={**inherited, **(asked.config or {})})
 
 
 def check(config: LogConfig) -> None:
@@ -38,10 +48,18 @@ def check(config: LogConfig) -> None:
             boolean(options["cache-disabled"])
         except ValueError as error:
             raise InvalidArgument(f"invalid value for option cache-disabled: {options['cache-disabled']}") from error
+    shipping = SHIPPING.get(driver)
+    if driver == "gelf" and "gelf-address" not in options:
+        raise InvalidArgument("gelf-address is a required parameter")  # before it looks at the others
     for option in options:
         if option not in _KNOWN[driver] | _ALWAYS:
             words = f"log driver {driver}" if driver == "local" else f"{driver} log driver"
             raise InvalidArgument(f"unknown log opt '{option}' for {words}")
+    if shipping is not None:
+        try:
+            shipping.check(options)
+        except ValueError as error:
+            raise InvalidArgument(str(error)) from error
     try:
         _parse(config)
         check_attributes(options)

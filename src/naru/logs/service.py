@@ -9,17 +9,22 @@ from typing import Any
 
 from naru.linux.inotify import Notifier
 from naru.linux.threads import finish_in_thread
+from naru.logs.destination import Destination
 from naru.logs.files import LogFiles
 from naru.logs.live import Live, tidy
+from naru.logs.shipping import Shipper
 from naru.logs.values import Policy
 
 log = logging.getLogger(__name__)
 
 
 class Logs:
-    """`spawn` gives its one task, in which old parts are compressed and thrown away, a parent."""
+    """`spawn` gives a parent to its tasks: one in which old parts are compressed and thrown away, and one for each log that
+    is shipped."""
 
-    def __init__(self, spawn: Callable[[Coroutine[Any, Any, None]], object]) -> None:
+    def __init__(self, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
+        self._spawn = spawn
+        self._shipping: dict[str, tuple[Shipper, asyncio.Task[None]]] = {}
         self._notifier = Notifier()
         self._live: dict[str, Live] = {}
         self._untidy: dict[str, tuple[LogFiles, Policy]] = {}
@@ -35,10 +40,25 @@ class Logs:
         """The log that this container's run is writing; None if it does not run, or keeps none."""
         return self._live.get(id)
 
-    def begin(self, id: str, files: LogFiles, policy: Policy, control: str) -> None:
-        """A run has begun, or one that went on without us is taken up; `control` is its conmon's fifo."""
+    def begin(
+        self, id: str, files: LogFiles, policy: Policy, control: str, destination: Destination | None = None
+    ) -> None:
+        """A run has begun, or one that went on without us is taken up; `control` is its conmon's fifo. Where it is to be
+        shipped elsewhere too, that has a destination."""
         live = self._live[id] = Live(files, policy, control, self._notifier, lambda: self._later(id, files, policy))
         live.begin()
+        if destination is not None:
+            self.ship(id, files, destination)
+
+    def ship(self, id: str, files: LogFiles, destination: Destination) -> None:
+        """Hand over what has not been yet, and what is to come of the run under way."""
+        if (known := self._shipping.get(id)) is not None and not known[1].done():
+            known[0].live = self._live.get(id)
+            destination.close()
+            return
+        shipper = Shipper(id, files, destination)
+        shipper.live = self._live.get(id)
+        self._shipping[id] = shipper, self._spawn(shipper.run())
 
     def end(self, id: str) -> None:
         """The run is over, and conmon has ended."""
@@ -48,6 +68,9 @@ class Logs:
     async def forget(self, id: str) -> None:
         """The container is being removed: nothing touches its files when this returns."""
         self.end(id)
+        if (shipping := self._shipping.pop(id, None)) is not None:
+            shipping[1].cancel()
+            await asyncio.wait((shipping[1],))
         self._untidy.pop(id, None)
         self._complained.discard(id)
         if self._tidying is not None and self._tidying[0] == id:
