@@ -85,7 +85,7 @@ class ContainerRoutes:
                 execs=engine.execs.of(record.id),
                 health=engine.health(record),
                 directory=engine.directory(record.id),
-                log_path=engine.log_path(record) or "",
+                log_path=engine.log_path(record),
                 size=size,
             )
         )
