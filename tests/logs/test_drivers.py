@@ -7,7 +7,9 @@ import gzip
 import json
 import os
 import socket
+import ssl
 import struct
+import subprocess
 import threading
 import time
 import zlib
@@ -116,6 +118,43 @@ def test_syslog_on_a_local_socket(tmp_path: Path) -> None:
         SHIPPING["syslog"].check(options)
         send(Syslog(options, SOURCE, pid=7), OUT)
         assert server.recv(1000) == b"<30>Nov 25 20:30:58 0123456789ab[7]: out\n"
+
+
+@pytest.mark.parametrize("form", ["rfc3164", "rfc5424"])
+def test_syslog_over_tls(tmp_path: Path, form: str) -> None:
+    key, certificate = str(tmp_path / "key"), str(tmp_path / "cert")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+         "-subj", "/CN=log", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    data, arrived = bytearray(), asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        data.extend(await reader.read(1000))
+        arrived.set()
+        writer.close()
+
+    async def main(**options: str) -> None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as server:
+            port = server.sockets[0].getsockname()[1]
+            given = {"syslog-address": f"tcp+tls://127.0.0.1:{port}", "syslog-format": form, **options}
+            SHIPPING["syslog"].check(given)
+            syslog = Syslog(given, SOURCE, pid=7)
+            try:
+                await syslog.send([OUT])
+                await arrived.wait()
+            finally:
+                syslog.close()
+                await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(main(**{"syslog-tls-ca-cert": certificate}), 5))
+    line = Syslog({"syslog-format": form, "syslog-address": "udp://h"}, SOURCE, pid=7).line(OUT)
+    assert bytes(data) == (line if form == "rfc3164" else b"%d %b" % (len(line), line))  # RFC 5425 frames RFC 5424
+    with pytest.raises(ssl.SSLError):
+        asyncio.run(asyncio.wait_for(main(), 5))
 
 
 # -- gelf ---------------------------------------------------------------------------------------------------------------

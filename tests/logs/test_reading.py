@@ -179,8 +179,10 @@ def test_a_file_that_has_no_number_yet_is_the_last(tmp_path: Path) -> None:
     path.write_bytes(line(2, b"b"))
     (tmp_path / "log.3").write_bytes(line(1, b"a"))
     assert text_of(path) == b"a\nb\n"
-    assert LogFiles(str(path)).adopt() == Part(4, f"{path}.4")
+    assert LogFiles(str(path)).parts() == [Part(3, f"{path}.3"), Part(4, str(path))]
+    (tmp_path / "log.4").hardlink_to(path)
     assert text_of(path) == b"a\nb\n"
+    assert LogFiles(str(path)).parts()[-1] == Part(4, f"{path}.4")
 
 
 def test_a_packed_part_that_is_damaged_costs_only_its_rest(tmp_path: Path) -> None:

@@ -56,15 +56,6 @@ class LogFiles:
     def name(self, number: int) -> str:
         return f"{self.path}.{number}"
 
-    def adopt(self) -> Part | None:
-        """Give the current file its lasting name if it has none; the newest part, None if there is no log."""
-        parts = self.parts()
-        if parts and parts[-1].path == self.path:
-            number = parts[-1].number
-            os.link(self.path, self.name(number))
-            return Part(number, self.name(number))
-        return parts[-1] if parts else None
-
     def open(self, part: Part) -> Opened | None:
         """To read from the beginning, packed or not; None if it has been thrown away meanwhile."""
         for path in (part.path, self.name(part.number), self.name(part.number) + PACKED):

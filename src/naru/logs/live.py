@@ -40,7 +40,8 @@ class Live:
         self._tidy = tidy  # asks for `tidy` soon
         self._watch: int | None = None
         self._inode: int | None = None
-        self._kept = False  # it has its lasting name, and the next one is ready
+        self._kept = False  # it has its lasting name
+        self._ready = False  # the next one is there
         self._asked = False
         self._complained = False
         self._waiting: set[asyncio.Future[None]] = set()
@@ -48,7 +49,6 @@ class Live:
     def begin(self) -> None:
         """Watch it; what happened while nobody did is made up for."""
         self._advance()
-        self._tidy()
         self._check_size()
 
     def end(self) -> None:
@@ -81,38 +81,47 @@ class Live:
     def _on_change(self) -> None:
         if not self._kept or inode(self.files.path) != self._inode:
             self._advance()
-            self._tidy()
+        if not self._ready:
+            self._ready_next()
         self._check_size()
         self._wake()
 
     def _advance(self) -> None:
         """The file in place is a new one: watch it instead, and give it its lasting name."""
-        self._kept = False
+        self._kept = self._ready = self._asked = False
         parts = self.files.parts()
         if not parts:
             return
+        newest, path = parts[-1], self.files.path
         try:
-            watch = self._notifier.add(parts[-1].path, IN_MODIFY | IN_ATTRIB, self._on_change)
+            watch = self._notifier.add(newest.path, IN_MODIFY | IN_ATTRIB, self._on_change)
             if self._watch is not None and self._watch != watch:
                 self._notifier.remove(self._watch)
-            self._watch, self._inode, self.number = watch, inode(parts[-1].path), parts[-1].number
-            self.files.adopt()
-            self._ready_next()
+            self._watch, self._inode, self.number = watch, inode(newest.path), newest.number
+            if newest.path == path:
+                os.link(path, self.files.name(newest.number))
+            self._kept = True
         except OSError as error:  # a full disk: it is tried again at the next change, and until then not rotated
             self._complain(error)
-        else:
-            self._kept, self._asked = True, False
+        if len(parts) > 1:
+            self._tidy()
 
     def _ready_next(self) -> None:
-        """The file that conmon will put in place is made now: a conmon that cannot make it, on a full disk, gives up."""
-        os.close(os.open(f"{self.files.path}.tmp", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))
+        """The file that conmon will put in place is made beforehand: a conmon that cannot make it, on a full disk, gives up."""
+        try:
+            os.close(os.open(f"{self.files.path}.tmp", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))
+            self._ready = True
+        except OSError as error:
+            self._complain(error)
 
     def _check_size(self) -> None:
         if self.policy.max_bytes is None or self._asked or not self._kept:
             return
         with suppress(FileNotFoundError):
             if os.stat(self.files.path).st_size >= self.policy.max_bytes:
-                self._asked = ask_to_reopen(self._control)
+                if not self._ready:
+                    self._ready_next()
+                self._asked = self._ready and ask_to_reopen(self._control)
 
     def _complain(self, error: OSError) -> None:
         if not self._complained:

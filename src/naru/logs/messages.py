@@ -7,9 +7,9 @@ own id and its place in it, as Docker has it. What has begun and not ended is ke
 from __future__ import annotations
 
 import calendar
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any
@@ -42,7 +42,9 @@ class Message:
 
 @lru_cache(maxsize=64)
 def _second(text: str) -> int:
-    return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%S"))
+    """Raises ValueError."""
+    when = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S")
+    return calendar.timegm(when.timetuple())
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Log drivers and their options: which there are, what they may say, and what they mean for the files kept. Pure.
+"""Log drivers and their options: which there are, what they may say, and what they mean for the files kept.
 
 Words and order are Docker's. It finds some nonsense only when the container is started; here it is refused at once, in
 the words of that moment.

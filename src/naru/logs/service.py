@@ -16,6 +16,7 @@ from naru.logs.shipping import Shipper
 from naru.logs.values import Policy
 
 log = logging.getLogger(__name__)
+LAST_WORDS_S = 5.0
 
 
 class Logs:
@@ -66,11 +67,16 @@ class Logs:
             live.end()
 
     async def forget(self, id: str) -> None:
-        """The container is being removed: nothing touches its files when this returns."""
+        """The container is being removed: nothing touches its files when this returns. What it said last is still shipped, if
+        its log server takes it."""
         self.end(id)
         if (shipping := self._shipping.pop(id, None)) is not None:
-            shipping[1].cancel()
-            await asyncio.wait((shipping[1],))
+            shipper, task = shipping
+            away = asyncio.ensure_future(shipper.away.wait())
+            await asyncio.wait((task, away), timeout=LAST_WORDS_S, return_when=asyncio.FIRST_COMPLETED)
+            away.cancel()
+            task.cancel()
+            await asyncio.wait((task,))
         self._untidy.pop(id, None)
         self._complained.discard(id)
         if self._tidying is not None and self._tidying[0] == id:

@@ -38,7 +38,7 @@ class Shipper:
         self._number, self._position = 0, 0  # what comes next
         self._lines: dict[str, Any] = {}  # what had begun there
         self._noted = True
-        self._down = False
+        self.away = asyncio.Event()  # the server is
         self._complained = False
 
     async def run(self) -> None:
@@ -112,16 +112,16 @@ class Shipper:
             try:
                 await self._destination.send(messages)
             except OSError as error:
-                if not self._down:
-                    self._down = True
+                if not self.away.is_set():
+                    self.away.set()
                     log.error(
                         "container %s: its log server cannot be reached, and is tried again: %s", self._id[:12], error
                     )
                 await asyncio.sleep(wait_s)
                 wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
             else:
-                if self._down:
-                    self._down = False
+                if self.away.is_set():
+                    self.away.clear()
                     log.info("container %s: its log server is there again", self._id[:12])
                 return
 
