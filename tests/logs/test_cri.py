@@ -60,6 +60,20 @@ def test_by_block_and_by_line_are_the_same(
     assert fast._open == slow._open
 
 
+@given(_ROWS, _DAMAGE, st.integers(0, 10), st.integers(0, 10), st.booleans())
+def test_a_window_by_block_and_by_line_is_the_same(
+    rows: list[tuple[int, str, str, bytes]], damage: list[tuple[int, bytes]], since: int, until: int, times: bool
+) -> None:
+    bounds = [f"2026-11-25T16:45:{second:02d}.000000001Z" if second else "" for second in (since, until)]
+    window = Window(since=bounds[0], until=bounds[1], times=times)
+    fast, slow = Reader(window), Reader(window)
+    blocks = blocks_of(sorted(rows, key=lambda row: row[0]), damage)
+    expected = [piece for block in blocks if not slow.past_until for piece in slow._line_by_line(block)]
+    assert joined([piece for block in blocks if not fast.past_until for piece in fast.pieces(block)]) == joined(
+        expected
+    )
+
+
 @given(_ROWS)
 def test_every_line_is_found(rows: list[tuple[int, str, str, bytes]]) -> None:
     found = [entry for block in blocks_of(rows, []) for entry in entries(block)]

@@ -84,7 +84,7 @@ class Reader:
     def pieces(self, block: bytes) -> list[Piece]:
         """`past_until` is set once a line is later than the window; nothing after it counts."""
         window = self._window
-        if self._since and not window.decorated and _last_time(block) < self._since and block[:_SORTED] < self._since:
+        if self._since and not window.decorated and b"" < _last_time(block) < self._since:
             return []
         if not self._inside(block):
             return self._line_by_line(block)
@@ -178,8 +178,9 @@ def _is_partial(block: bytes) -> bool:
 
 
 def _last_time(block: bytes) -> bytes:
+    """b"" if its last line is damaged."""
     last = block.rfind(b"\n", 0, -1) + 1
-    return block[last : last + _SORTED]
+    return block[last : last + _SORTED] if block[last + _TIME : last + _TEXT] in _HEADS else b""
 
 
 def count_ends(block: bytes, window: Window) -> int:
