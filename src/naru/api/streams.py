@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from collections.abc import Sequence
 from contextlib import suppress
 
 from naru.api.exchange import Duplex
@@ -21,6 +22,13 @@ _HEADER = struct.Struct(">BxxxI")
 
 def frame(stream: int, data: bytes) -> bytes:
     return _HEADER.pack(stream, len(data)) + data
+
+
+def join(pieces: Sequence[tuple[int, bytes]], tty: bool) -> bytes:
+    """Pieces of output as they are sent."""
+    if len(pieces) == 1 and tty:
+        return pieces[0][1]
+    return b"".join(data if tty else frame(stream, data) for stream, data in pieces)
 
 
 def parse_detach_keys(text: str) -> bytes:

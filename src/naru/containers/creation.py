@@ -22,6 +22,7 @@ from naru.containers.records import Container, MountPoint, to_json
 from naru.containers.surroundings import Surroundings
 from naru.errors import Conflict, InvalidArgument, NotFound
 from naru.images.values import Image
+from naru.logs.options import merge
 from naru.oci.image import dump_json, platform_json
 from naru.wire.container import (
     Config,
@@ -55,6 +56,7 @@ class Creation:
         config, host = subset(request, Config), request.host_config or HostConfig()
         modes.conflicts(config, host)
         limits.requested(host, around.host)
+        host = replace_struct(host, log_config=merge(host.log_config, around.log_default))
         validate.config(config)
         host, warnings = limits.adapt(host, around.host)
         validate.host_config(host)

@@ -37,6 +37,7 @@ from naru.linux.cgroup import Cgroup
 from naru.linux.identity import Process
 from naru.linux.process import reap
 from naru.linux.threads import outlast
+from naru.logs.options import backstop_bytes
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -236,7 +237,7 @@ class Owner:
             shown = replace(record, mounts=around.actual_mounts(record))
             process, pid = await around.runtime.create(
                 record.id, lambda: prepare(shown, replace(launch, network=sandbox.make()), mounts),
-                log_path=around.log_path(record), tty=record.config.tty, stdin=record.config.open_stdin,
+                log_path=around.log_path(record), log_max_bytes=backstop_bytes(record.host.log_config), tty=record.config.tty, stdin=record.config.open_stdin,
                 leave_stdin_open=not record.config.stdin_once,
             )  # fmt: skip
         except BaseException:

@@ -18,7 +18,7 @@ from naru.containers.records import Container, Status
 from naru.containers.streams import ConmonStdio
 from naru.containers.surroundings import Surroundings
 from naru.containers.waiting import PendingAttach
-from naru.errors import Conflict, Forbidden, Internal, InvalidArgument, NaruError, Unsupported
+from naru.errors import Conflict, Forbidden, Internal, InvalidArgument, NaruError
 from naru.networks.records import Network
 from naru.oci.image import Platform
 from naru.wire.container import CreateRequest, EndpointSettings, UpdateRequest
@@ -285,12 +285,6 @@ class Containers:
         if owner.record.config.tty:
             self._around.runtime.resize(owner.record.id, height, width)
             owner.announce("resize", height=str(height), width=str(width))
-
-    def log_path(self, owner: Owner) -> str:
-        path = self._around.log_path(owner.record)
-        if path is None:
-            raise Unsupported("configured logging driver does not support reading")
-        return path
 
 
 async def _ended(future: asyncio.Future[int], timeout_s: float | None) -> bool:

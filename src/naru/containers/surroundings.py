@@ -20,10 +20,12 @@ from naru.images.service import Images
 from naru.images.values import Use
 from naru.linux.host import Host
 from naru.linux.mounts import Mount
+from naru.logs.service import Logs
 from naru.oci.digest import Digest
 from naru.snapshots.overlay import Snapshots
 from naru.store.db import Database
 from naru.volumes.service import Volumes
+from naru.wire.container import LogConfig
 from naru.wire.decode import replace_struct
 
 if TYPE_CHECKING:
@@ -40,14 +42,18 @@ class Surroundings:
     snapshots: Snapshots
     networking: Networking
     volumes: Volumes
+    logs: Logs
     data_root: str
     erase: Callable[[str], None]  # deletes a directory; it need not have ended when it returns
     cgroup_parent: str = "naru"
     owners: dict[str, Owner] = field(default_factory=dict)  # by container id
     names: dict[str, str] = field(default_factory=dict)  # name → id; reserved names too
     _leaving: set[str] = field(default_factory=set)  # containers on their way out, whose volumes are in use no more
-    on_start: Callable[[Owner], None] = lambda owner: None
-    on_end: Callable[[Owner], None] = lambda owner: None
+    log_default: LogConfig = field(
+        default_factory=lambda: LogConfig(type="json-file")
+    )  # of containers that ask for no other
+    on_start: tuple[Callable[[Owner], None], ...] = ()
+    on_end: tuple[Callable[[Owner], None], ...] = ()
 
     @staticmethod
     def now_ns() -> int:
@@ -132,6 +138,7 @@ class Surroundings:
     async def delete_files(self, record: Container, volumes: bool) -> None:
         """Root file system, directory, and with `volumes` the anonymous ones made for it. Raises OSError."""
         await self.networking.leave(record)
+        await self.logs.forget(record.id)
         self.snapshots.remove(record.id)
         self.remove_directory(record.id)
         if volumes:
@@ -144,10 +151,12 @@ class Surroundings:
                         self._leaving.discard(record.id)
 
     def after_start(self, owner: Owner) -> None:
-        self.on_start(owner)
+        for tell in self.on_start:
+            tell(owner)
 
     def before_end(self, owner: Owner) -> None:
-        self.on_end(owner)
+        for tell in self.on_end:
+            tell(owner)
 
     # -- what a launch needs to know of the rest of the world --------------------------------------------------------
 

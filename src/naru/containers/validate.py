@@ -14,6 +14,7 @@ from collections.abc import Callable
 from naru.containers import modes, securityopt
 from naru.containers.runtimespec import ALL_CAPABILITIES
 from naru.errors import Internal, InvalidArgument
+from naru.logs.options import check as check_log
 from naru.wire.container import Config, HostConfig, RestartPolicy
 
 NAME = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
@@ -32,19 +33,6 @@ _RLIMITS = {  # numbers of getrlimit(2)
     "AS": 9, "CORE": 4, "CPU": 0, "DATA": 2, "FSIZE": 1, "LOCKS": 10, "MEMLOCK": 8, "MSGQUEUE": 12, "NICE": 13, "NOFILE": 7,
     "NPROC": 6, "RSS": 5, "RTPRIO": 14, "RTTIME": 15, "SIGPENDING": 11, "STACK": 3,
 }  # fmt: skip
-_LOG_OPTIONS = {
-    "max-size",
-    "max-file",
-    "labels",
-    "labels-regex",
-    "env",
-    "env-regex",
-    "tag",
-    "compress",
-    "mode",
-    "max-buffer-size",
-}
-LOG_DRIVERS = ("json-file", "local", "none")
 
 
 def name(text: str) -> str:
@@ -231,22 +219,13 @@ def _host_port(text: str) -> None:
         raise InvalidArgument(f'invalid port specification: "{text}"')
 
 
-def _log(value: HostConfig) -> None:
-    driver = value.log_config.type
-    if driver and driver not in LOG_DRIVERS:
-        raise InvalidArgument(f'error looking up logging plugin {driver}: plugin "{driver}" not found')
-    for option in value.log_config.config or {}:
-        if driver in ("", "json-file", "local") and option not in _LOG_OPTIONS:
-            raise InvalidArgument(f"unknown log opt '{option}' for {driver or 'json-file'} log driver")
-
-
 _HOST_CHECKS: tuple[Callable[[HostConfig], None], ...] = (
     _fields,
     _security,
     _capabilities,
     modes.check,
     _network,
-    _log,
+    lambda value: check_log(value.log_config),
 )
 
 

@@ -90,7 +90,7 @@ class ContainerRoutes:
                 execs=engine.execs.of(record.id),
                 health=engine.health(record),
                 directory=engine.directory(record.id),
-                log_path=engine.log_path(record) or "",
+                log_path=engine.log_path(record),
                 size=size,
                 links=engine.networking.links(record),
             )

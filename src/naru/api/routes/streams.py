@@ -12,15 +12,18 @@ from naru.api.exchange import Duplex, Exchange
 from naru.api.parameters import parse_timestamp, rfc3339_fixed
 from naru.api.routes.containers import size_of
 from naru.api.status import status_of
-from naru.api.streams import DEFAULT_DETACH, MULTIPLEXED, RAW, STDOUT, frame, parse_detach_keys, pump
-from naru.containers import logs
+from naru.api.streams import DEFAULT_DETACH, MULTIPLEXED, RAW, STDOUT, frame, join, parse_detach_keys, pump
 from naru.containers.engine import Engine
 from naru.containers.execs import Exec
-from naru.containers.logs import Window
+from naru.containers.logkeeping import source_of
 from naru.containers.owner import Owner
+from naru.containers.records import Container
 from naru.containers.streams import Stdio
 from naru.containers.waiting import PendingAttach
 from naru.errors import Conflict, Internal, InvalidArgument, NaruError
+from naru.logs.attributes import extra, tag
+from naru.logs.cri import Window
+from naru.logs.reading import read
 from naru.wire.container import ExecRequest, ExecStart
 
 
@@ -70,8 +73,8 @@ class StreamRoutes:
         query, tty = request.query, owner.record.config.tty
         if query.flag("logs"):
             window = Window(stdout=1 in outputs, stderr=2 in outputs)
-            async for batch in logs.read(self._engine.containers.log_path(owner), window):
-                await duplex.write(b"".join(entry.data if tty else frame(entry.stream, entry.data) for entry in batch))
+            async for batch in read(self._engine.logs.files(owner.record), window):
+                await duplex.write(join(batch, tty))
         if not query.flag("stream"):
             return
         owner.announce("attach")
@@ -102,25 +105,17 @@ class StreamRoutes:
             since=rfc3339_fixed(since) if since else "",
             until=rfc3339_fixed(until) if until else "",
             tail=int(tail) if tail.isdigit() else None,
+            times=query.flag("timestamps"),
         )
-        path = self._engine.containers.log_path(owner)
         record, exchange = owner.record, request.exchange
-        tty = record.config.tty
-        details_wanted = query.flag("details")
+        files, tty = self._engine.logs.files(record), record.config.tty
+        if query.flag("details"):
+            window = replace(window, details=_details(record))
         kind = MULTIPLEXED if not tty and request.at_least(1, 42) else RAW
         await exchange.begin(200, [("Content-Type", kind)])
-        details = _details(record.config.labels or {}, record.host.log_config.config or {}) if details_wanted else b""
-        timestamps = query.flag("timestamps")
-        ended = owner.ended if query.flag("follow") and record.state.status.is_live else None
-        async for batch in logs.read(path, window, ended=ended):
-            out = bytearray()
-            for entry in batch:
-                data = entry.data
-                if entry.begins:
-                    data = details + data if details else data
-                    data = f"{entry.time} ".encode() + data if timestamps else data
-                out += data if tty else frame(entry.stream, data)
-            await exchange.write(bytes(out))
+        live = self._engine.logs.live(record) if query.flag("follow") else None
+        async for batch in read(files, window, live):
+            await exchange.write(join(batch, tty))
 
     # -- exec ----------------------------------------------------------------------------------------------------------------
 
@@ -244,8 +239,10 @@ def _detach_keys(text: str) -> bytes:
         raise InvalidArgument(f"Invalid detach keys ({text}) provided") from error
 
 
-def _details(labels: dict[str, str], options: dict[str, str]) -> bytes:
-    """The labels that the log options name, as `k=v,k=v `."""
-    names = [name for name in options.get("labels", "").split(",") if name in labels]
-    pairs = ",".join(f"{quote(name)}={quote(labels[name])}" for name in sorted(names))
-    return f"{pairs} ".encode()
+def _details(record: Container) -> bytes:
+    """The labels and variables that the log options name, and the tag, as `k=v,k=v `."""
+    options, source = record.host.log_config.config or {}, source_of(record)
+    chosen = extra(options, source)
+    if "tag" in options:
+        chosen["tag"] = tag(options["tag"], source)
+    return f"{','.join(f'{quote(name)}={quote(chosen[name])}' for name in sorted(chosen))} ".encode()

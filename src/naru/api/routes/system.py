@@ -21,6 +21,7 @@ from naru.build.cache import Cache, CacheRow
 from naru.containers.engine import Engine
 from naru.containers.records import Status
 from naru.errors import InvalidArgument, Unavailable
+from naru.logs.drivers import NAMES as LOG_DRIVERS
 from naru.oci.image import load_json
 from naru.wire.decode import encode, parse_json
 
@@ -118,12 +119,12 @@ class SystemRoutes:
                 "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
                 "Plugins": {
                     "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": None,
-                    "Log": ["json-file", "local", "none"],
+                    "Log": list(LOG_DRIVERS),
                 },
                 "MemoryLimit": has("memory"), "SwapLimit": has("memory"), "CpuCfsPeriod": has("cpu"), "CpuCfsQuota": has("cpu"),
                 "CPUShares": has("cpu"), "CPUSet": has("cpuset"), "PidsLimit": has("pids"), "IPv4Forwarding": True, "Debug": False,
                 "NFd": len(os.listdir("/proc/self/fd")), "OomKillDisable": has("memory") and not v2,
-                "NGoroutines": len(asyncio.all_tasks()), "SystemTime": rfc3339(time.time_ns()), "LoggingDriver": "json-file",
+                "NGoroutines": len(asyncio.all_tasks()), "SystemTime": rfc3339(time.time_ns()), "LoggingDriver": engine.around.log_default.type,
                 "CgroupDriver": "cgroupfs", "CgroupVersion": str(host.cgroup_version), "NEventsListener": engine.bus.listeners,
                 "KernelVersion": host.kernel, "OperatingSystem": host.os_name, "OSVersion": host.os_version, "OSType": "linux",
                 "Architecture": host.machine, "IndexServerAddress": "https://index.docker.io/v1/",
