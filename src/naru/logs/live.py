@@ -79,11 +79,14 @@ class Live:
                 future.set_result(None)
 
     def _on_change(self) -> None:
-        if not self._kept or inode(self.files.path) != self._inode:
-            self._advance()
-        if not self._ready:
-            self._ready_next()
-        self._check_size()
+        try:
+            if not self._kept or inode(self.files.path) != self._inode:
+                self._advance()
+            if not self._ready:
+                self._ready_next()
+            self._check_size()
+        except OSError as error:  # no descriptor is left, say: tried again at the next change
+            self._complain(error)
         self._wake()
 
     def _advance(self) -> None:
