@@ -24,4 +24,4 @@ def pieces_of(path: Path, window: Window = PLAIN) -> list[Piece]:
 
 
 def text_of(path: Path, window: Window = PLAIN) -> bytes:
-    return b"".join(data for _, data in pieces_of(path, window))
+    return b"".join(text for _, texts in pieces_of(path, window) for text in texts)

@@ -41,6 +41,7 @@ def blocks_of(rows: list[tuple[int, str, str, bytes]], damage: list[tuple[int, b
 def joined(pieces: list[Piece]) -> list[Piece]:
     out: list[Piece] = []
     for stream, data in pieces:
+        assert all(data)
         if out and out[-1][0] == stream:
             out[-1] = stream, out[-1][1] + data
         else:
@@ -84,7 +85,7 @@ def test_every_line_is_found(rows: list[tuple[int, str, str, bytes]]) -> None:
 
 def test_a_block_of_one_stream_is_stripped() -> None:
     block = line(1, b"a") + line(1, b"part ", tag="P") + line(2, b"end") + line(3, b"", tag="P")
-    assert strip(block, 1, Window()) == b"a\npart end\n"
+    assert strip(block, 1, Window()) == [b"a\n", b"part ", b"end\n"]
     assert strip(block, 2, Window()) is None
     assert strip(block + line(3, b"e", "stderr"), 1, Window()) is None
     assert strip(b"x" + block, 1, Window()) is None
@@ -101,4 +102,4 @@ def test_a_block_of_one_stream_is_stripped() -> None:
 def test_a_line_is_decorated_once(window: Window, expected: bytes) -> None:
     reader = Reader(window)
     pieces = reader.pieces(line(1, b"a") + line(2, b"b", tag="P")) + reader.pieces(line(3, b"c"))
-    assert b"".join(data for _, data in pieces) == expected
+    assert b"".join(text for _, texts in pieces for text in texts) == expected

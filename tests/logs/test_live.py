@@ -52,7 +52,9 @@ class Conmon:
 
 
 async def kept_in(path: Path) -> bytes:
-    return b"".join([data async for batch in read(LogFiles(str(path)), Window()) for _, data in batch])
+    return b"".join(
+        [text async for batch in read(LogFiles(str(path)), Window()) for _, texts in batch for text in texts]
+    )
 
 
 def run(folder: Path, policy: Policy, work: Callable[[Conmon, Live], Awaitable[None]]) -> None:
@@ -80,7 +82,7 @@ def test_following(tmp_path: Path) -> None:
         conmon.write(line(1, b"old") + line(2, b"half a line")[:40])
         seen = b""
         async for batch in read(live.files, Window(), live):
-            seen += b"".join(data for _, data in batch)
+            seen += b"".join(text for _, texts in batch for text in texts)
             if seen == b"old\n":
                 conmon.write(line(2, b"half a line")[40:])
             elif seen == b"old\nhalf a line\n":
@@ -95,7 +97,7 @@ def test_following_stops_at_until(tmp_path: Path) -> None:
     async def work(conmon: Conmon, live: Live) -> None:
         conmon.write(line(1, b"a") + line(9, b"b"))
         window = Window(until="2026-11-25T16:45:05.000000000Z")
-        seen = [data async for batch in read(live.files, window, live) for _, data in batch]
+        seen = [text async for batch in read(live.files, window, live) for _, texts in batch for text in texts]
         assert seen == [b"a\n"]
 
     run(tmp_path, NO_BOUND, work)
@@ -106,7 +108,7 @@ def test_reading_without_following_ends_where_the_log_ended(tmp_path: Path) -> N
         conmon.write(line(1, b"a"))
         seen = b""
         async for batch in read(live.files, Window()):
-            seen += b"".join(data for _, data in batch)
+            seen += b"".join(text for _, texts in batch for text in texts)
             conmon.write(line(2, b"more"))
         assert seen == b"a\n"
 
@@ -120,8 +122,8 @@ def test_rotation_keeps_its_bounds_and_loses_nothing_for_those_who_follow(tmp_pa
 
         async def follow() -> None:
             async for batch in read(live.files, Window(), live):
-                for _, data in batch:
-                    seen.extend(data)
+                for _, texts in batch:
+                    seen.extend(b"".join(texts))
 
         following = asyncio.ensure_future(follow())
         for number in range(60):

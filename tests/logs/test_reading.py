@@ -28,11 +28,11 @@ def log(tmp_path: Path) -> Path:
 def test_every_byte_in_order(log: Path) -> None:
     assert text_of(log) == b"one\nerr\nlong between\nline\n\n\xff\x00 raw\n"
     assert pieces_of(log) == [
-        (1, b"one\n"),
-        (2, b"err\n"),
-        (1, b"long "),
-        (2, b"between\n"),
-        (1, b"line\n\n\xff\x00 raw\n"),
+        (1, [b"one\n"]),
+        (2, [b"err\n"]),
+        (1, [b"long "]),
+        (2, [b"between\n"]),
+        (1, [b"line\n", b"\n", b"\xff\x00 raw\n"]),
     ]
 
 

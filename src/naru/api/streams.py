@@ -9,6 +9,7 @@ import asyncio
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import chain
 
 from naru.api.exchange import Duplex
 from naru.containers.streams import Stdio
@@ -18,17 +19,35 @@ RAW = "application/vnd.docker.raw-stream"
 STDOUT, STDERR, SYSTEM_ERROR = 1, 2, 3
 DEFAULT_DETACH = b"\x10\x11"  # ctrl-p, ctrl-q
 _HEADER = struct.Struct(">BxxxI")
+_HEADS_KEPT = 4096
 
 
 def frame(stream: int, data: bytes) -> bytes:
     return _HEADER.pack(stream, len(data)) + data
 
 
-def join(pieces: Sequence[tuple[int, bytes]], tty: bool) -> bytes:
-    """Pieces of output as they are sent."""
-    if len(pieces) == 1 and tty:
-        return pieces[0][1]
-    return b"".join(data if tty else frame(stream, data) for stream, data in pieces)
+class _Heads(dict[int, bytes]):
+    """Frame headers of one stream by length of what follows."""
+
+    def __init__(self, stream: int) -> None:
+        self._stream = stream
+
+    def __missing__(self, size: int) -> bytes:
+        if len(self) > _HEADS_KEPT:
+            self.clear()
+        head = self[size] = _HEADER.pack(self._stream, size)
+        return head
+
+
+_HEADS = {STDOUT: _Heads(STDOUT), STDERR: _Heads(STDERR)}
+
+
+def join(pieces: Sequence[tuple[int, list[bytes]]], tty: bool) -> bytes:
+    """Pieces of a log as they are sent: a frame for each line, since docker-py's users iterate over frames and mean lines."""
+    if tty:
+        return b"".join(chain.from_iterable(lines for _, lines in pieces))
+    framed = (zip(map(_HEADS[stream].__getitem__, map(len, lines)), lines, strict=True) for stream, lines in pieces)
+    return b"".join(chain.from_iterable(chain.from_iterable(framed)))
 
 
 def parse_detach_keys(text: str) -> bytes:

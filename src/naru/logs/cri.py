@@ -30,7 +30,7 @@ _ENDS = {
     (True, False): re.compile(rb"(?m)^.{35} stdout F "),
     (False, True): re.compile(rb"(?m)^.{35} stderr F "),
 }
-Piece = tuple[int, bytes]  # stream, text
+Piece = tuple[int, list[bytes]]  # stream, lines or parts of lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def entries(block: bytes) -> Iterator[Entry]:
 
 
 class Reader:
-    """Blocks of whole lines, in order → pieces of what was printed, neighbours of one stream joined."""
+    """Blocks of whole lines, in order → pieces of what was printed, neighbours of one stream together."""
 
     def __init__(self, window: Window) -> None:
         self._window = window
@@ -89,11 +89,11 @@ class Reader:
         if not self._inside(block):
             return self._line_by_line(block)
         first = STDERR if block[_STREAM : _STREAM + 1] == b"e" else STDOUT
-        text = strip(block, first, window, self._open[first])
-        if text is None:
+        texts = strip(block, first, window, self._open[first])
+        if texts is None:
             return self._line_by_line(block)
         self._open[first] = _is_partial(block)
-        return [(first, text)] if text and window.wants(first) else []
+        return [(first, texts)] if texts and window.wants(first) else []
 
     def _inside(self, block: bytes) -> bool:
         """The first and last line are in the window, and so are, times being what they are, all in between."""
@@ -114,19 +114,16 @@ class Reader:
             if (since and entry.time < since) or not window.wants(entry.stream):
                 continue
             if entry.stream != current:
-                if texts:
-                    out.append((current, b"".join(texts)))
                 texts, current = [], entry.stream
-            if begins and window.decorated:
-                texts.append(_decoration(entry.time, window))
-            texts.append(entry.data)
-        if text := b"".join(texts):
-            out.append((current, text))
-        return out
+                out.append((current, texts))
+            decorated = begins and window.decorated
+            if text := _decoration(entry.time, window) + entry.data if decorated else entry.data:
+                texts.append(text)
+        return [piece for piece in out if piece[1]]
 
 
-def strip(block: bytes, stream: int, window: Window, continues: bool = False) -> bytes | None:
-    """What the block's lines say, if every one of them is whole, well-formed and of this stream; else None. `continues`:
+def strip(block: bytes, stream: int, window: Window, continues: bool = False) -> list[bytes] | None:
+    """What each of the block's lines says, if every one of them is whole, well-formed and of this stream; else None. `continues`:
     the first one goes on with a line that has begun."""
     mark, out, begin, search = _PARTIAL[stream], list[bytes](), 0, 0
     while True:
@@ -139,23 +136,24 @@ def strip(block: bytes, stream: int, window: Window, continues: bool = False) ->
         full = _strip_full(segment, stream, window, continues)
         if full is None:
             return None
-        out.append(full)
+        out += full
         if at < 0:
-            return b"".join(out)
-        if not (continues and not segment) and window.decorated:
-            out.append(_decoration(block[start : start + _SORTED], window))
+            return out
         end = block.find(b"\n", at)
-        out.append(block[at + len(mark) : end])
+        text = block[at + len(mark) : end]
+        goes_on = continues and not segment
+        decorated = window.decorated and not goes_on
+        if text := _decoration(block[start : start + _SORTED], window) + text if decorated else text:
+            out.append(text)
         begin = search = end + 1
         continues = True
 
 
-def _strip_full(block: bytes, stream: int, window: Window, continues: bool) -> bytes | None:
+def _strip_full(block: bytes, stream: int, window: Window, continues: bool) -> list[bytes] | None:
     """All of it in matches means: they are whole lines, one after the other."""
     if not window.decorated:
         texts = _FULL[stream].findall(block)
-        text = b"".join(texts)
-        return text if len(text) + len(texts) * _TEXT == len(block) else None
+        return texts if sum(map(len, texts)) + len(texts) * _TEXT == len(block) else None
     found = _TIMED[stream].findall(block)
     if sum([len(text) for _, text in found]) + len(found) * _TEXT != len(block):
         return None
@@ -165,7 +163,7 @@ def _strip_full(block: bytes, stream: int, window: Window, continues: bool) -> b
         lines = [window.details + text for _, text in found]
     if continues and lines:
         lines[0] = found[0][1]
-    return b"".join(lines)
+    return lines
 
 
 def _decoration(time: bytes, window: Window) -> bytes:

@@ -79,11 +79,14 @@ class Live:
                 future.set_result(None)
 
     def _on_change(self) -> None:
-        if not self._kept or inode(self.files.path) != self._inode:
-            self._advance()
-        if not self._ready:
-            self._ready_next()
-        self._check_size()
+        try:
+            if not self._kept or inode(self.files.path) != self._inode:
+                self._advance()
+            if not self._ready:
+                self._ready_next()
+            self._check_size()
+        except OSError as error:  # no descriptor is left, say: tried again at the next change
+            self._complain(error)
         self._wake()
 
     def _advance(self) -> None:
@@ -94,15 +97,19 @@ class Live:
             return
         newest, path = parts[-1], self.files.path
         try:
-            watch = self._notifier.add(newest.path, IN_MODIFY | IN_ATTRIB, self._on_change)
-            if self._watch is not None and self._watch != watch:
-                self._notifier.remove(self._watch)
-            self._watch, self._inode, self.number = watch, inode(newest.path), newest.number
-            if newest.path == path:
+            if newest.path == path:  # before it is watched, or this would be its first change
                 os.link(path, self.files.name(newest.number))
             self._kept = True
         except OSError as error:  # a full disk: it is tried again at the next change, and until then not rotated
             self._complain(error)
+        try:
+            watch = self._notifier.add(path, IN_MODIFY | IN_ATTRIB, self._on_change)
+        except OSError as error:  # fs.inotify.max_user_watches: nobody is told of what it says, but it is kept
+            self._complain(error)
+            return
+        if self._watch is not None and self._watch != watch:
+            self._notifier.remove(self._watch)
+        self._watch, self._inode, self.number = watch, inode(path), newest.number
         if len(parts) > 1:
             self._tidy()
 

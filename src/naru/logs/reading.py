@@ -1,6 +1,6 @@
 """Reading a log over all its parts: from a tail or a time on, and for a live one along with its growth.
 
-Reading is in blocks of bounded size. What comes out are batches of (stream, bytes), ready to be sent; one that follows is
+Reading is in blocks of bounded size. What comes out are batches of (stream, lines), ready to be sent; one that follows is
 woken by the log's `Live` and ends when that has ended and all is read. Rotation meanwhile costs and repeats nothing.
 """
 

@@ -82,8 +82,8 @@ class Shipper:
                     messages = self._assembler.messages(block)
                     while batch := list(islice(messages, BATCH_MESSAGES)):
                         await self._send(batch)
+                        await asyncio.sleep(0)  # others get their turn: what is sent at once does not wait
                     self._position, self._lines, self._noted = blocks.position, self._assembler.to_json(), False
-                    await asyncio.sleep(0)
                 if newer:
                     return True
                 if live is None or live.ended:
