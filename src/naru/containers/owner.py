@@ -12,7 +12,7 @@ import logging
 import posixpath
 import signal
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -40,6 +40,7 @@ from naru.linux.threads import outlast
 from naru.logs.options import backstop_bytes
 
 log = logging.getLogger(__name__)
+_UNDER_WAY_S = 0.1
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -73,6 +74,15 @@ class Owner:
 
     def forget(self, waiter: asyncio.Future[int]) -> None:
         self._waiters.forget(waiter)
+
+    async def wait_under_way(self) -> None:
+        """Return when it has run for a moment, or has ended. Docker takes that moment to start it, and clients have come to
+        rely on finding a short command's output in the log right after."""
+        started_s = (self._around.now_ns() - self.record.state.started_ns) / 1e9
+        if self.record.state.status.is_live and started_s < _UNDER_WAY_S:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_UNDER_WAY_S - started_s):
+                    await self.ended.wait()
 
     async def run(self) -> None:
         """The owner's life; ends when the container has been removed."""

@@ -114,6 +114,8 @@ class StreamRoutes:
         kind = MULTIPLEXED if not tty and request.at_least(1, 42) else RAW
         await exchange.begin(200, [("Content-Type", kind)])
         live = self._engine.logs.live(record) if query.flag("follow") else None
+        if live is None:
+            await owner.wait_under_way()
         async for batch in read(files, window, live):
             await exchange.write(join(batch, tty))
 
