@@ -10,8 +10,8 @@ import struct
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import chain
+from typing import Protocol
 
-from naru.api.exchange import Duplex
 from naru.containers.streams import Stdio
 
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
@@ -92,8 +92,20 @@ class DetachKeys:
         return bytes(out), False
 
 
+class Client(Protocol):
+    """A connection that carries plain bytes both ways: hijacked bare (`exchange.Duplex`), or a WebSocket."""
+
+    closed: asyncio.Event  # the client is gone altogether
+
+    async def read(self) -> bytes:
+        """b"" once the client has closed its half."""
+        ...
+
+    async def write(self, data: bytes) -> None: ...
+
+
 async def pump(
-    duplex: Duplex,
+    duplex: Client,
     stdio: Stdio,
     *,
     tty: bool,

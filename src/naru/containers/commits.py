@@ -47,16 +47,17 @@ class Commits:
             created = rfc3339(time.time_ns())
             entry = History(created=created, created_by=" ".join(record.argv), author=author, comment=message)
             with around.images.lease() as lease:
+                base = self._base(record.image_id)
                 image = await around.images.commit(
                     record.id,
-                    self._base(record.image_id),
+                    base,
                     lease,
                     run=run,
                     history=[entry],
                     created=created,
                     author=author,
                 )
-                around.images.record(image, ref)
+                around.images.record(image, ref, base.id if base is not None else None)
         finally:
             if paused and owner.record.state.status is Status.PAUSED:
                 await self._unpause(owner)

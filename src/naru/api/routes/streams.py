@@ -7,12 +7,13 @@ import base64
 from dataclasses import replace
 from urllib.parse import quote
 
+from naru.api import websocket
 from naru.api.app import Request, Route
 from naru.api.exchange import Duplex, Exchange
 from naru.api.parameters import parse_timestamp, rfc3339_fixed
 from naru.api.routes.containers import size_of
 from naru.api.status import status_of
-from naru.api.streams import DEFAULT_DETACH, MULTIPLEXED, RAW, STDOUT, frame, join, parse_detach_keys, pump
+from naru.api.streams import DEFAULT_DETACH, MULTIPLEXED, RAW, STDOUT, Client, frame, join, parse_detach_keys, pump
 from naru.containers.engine import Engine
 from naru.containers.execs import Exec
 from naru.containers.logkeeping import source_of
@@ -34,6 +35,7 @@ class StreamRoutes:
     def routes(self) -> list[Route]:
         return [
             Route("POST", "/containers/{name}/attach", self.attach),
+            Route("GET", "/containers/{name}/attach/ws", self.attach_websocket),
             Route("GET", "/containers/{name}/logs", self.logs),
             Route("POST", "/containers/{name}/exec", self.exec_create),
             Route("POST", "/exec/{id}/start", self.exec_start),
@@ -56,25 +58,49 @@ class StreamRoutes:
         tty = owner.record.config.tty
         try:
             duplex = await hijack(request, tty=tty)
-            await self._serve_attach(request, owner, stdio, duplex, outputs, detach)
+            stdin = query.flag("stdin")
+            await self._serve_attach(request, owner, stdio, duplex, outputs, detach, raw=tty, stdin=stdin)
         finally:
             if isinstance(stdio, PendingAttach):
                 self._engine.containers.drop(owner, stdio)
+
+    async def attach_websocket(self, request: Request) -> None:
+        """The same for browsers and their like: binary messages, never framed."""
+        query = request.query
+        owner = self._engine.containers.find(request["name"])
+        detach = _detach_keys(query.text("detachKeys"))
+        names = ((1, "stdout"), (2, "stderr"))
+        chosen = request.at_least(1, 42)  # older clients get everything
+        outputs = frozenset(number for number, name in names if not chosen or query.flag(name))
+        stdin = not chosen or query.flag("stdin")
+        stdio = await self._engine.containers.attach(owner)
+        try:
+            socket = await websocket.upgrade(request.exchange)
+            await self._serve_attach(request, owner, stdio, socket, outputs, detach, raw=True, stdin=stdin)
+            await socket.finish()
+        finally:
+            if isinstance(stdio, PendingAttach):
+                self._engine.containers.drop(owner, stdio)
+            else:
+                stdio.close()
 
     async def _serve_attach(
         self,
         request: Request,
         owner: Owner,
         stdio: Stdio | PendingAttach,
-        duplex: Duplex,
+        duplex: Client,
         outputs: frozenset[int],
         detach: bytes,
+        *,
+        raw: bool,
+        stdin: bool,
     ) -> None:
-        query, tty = request.query, owner.record.config.tty
+        query = request.query
         if query.flag("logs"):
             window = Window(stdout=1 in outputs, stderr=2 in outputs)
             async for batch in read(self._engine.logs.files(owner.record), window):
-                await duplex.write(join(batch, tty))
+                await duplex.write(join(batch, raw))
         if not query.flag("stream"):
             return
         owner.announce("attach")
@@ -82,8 +108,9 @@ class StreamRoutes:
         if live is None:
             return
         try:
-            stdin = query.flag("stdin") and owner.record.config.open_stdin
-            detached = await pump(duplex, live, tty=tty, stdin=stdin, outputs=outputs, detach=detach)
+            detached = await pump(
+                duplex, live, tty=raw, stdin=stdin and owner.record.config.open_stdin, outputs=outputs, detach=detach
+            )
             if detached:
                 owner.announce("detach")
         finally:
@@ -208,7 +235,7 @@ async def hijack(request: Request, *, tty: bool) -> Duplex:
     return await exchange.hijack(200, [kind])
 
 
-async def _first(pending: PendingAttach, duplex: Duplex) -> Stdio | None:
+async def _first(pending: PendingAttach, duplex: Client) -> Stdio | None:
     """The streams once the container starts; None if it never will, or the client leaves first."""
     closed = asyncio.ensure_future(duplex.closed.wait())
     try:
