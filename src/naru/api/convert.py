@@ -181,11 +181,18 @@ _UNLISTED = {"Aliases": None, "DNSNames": None, "DriverOpts": None, "Links": Non
 
 
 def list_json(
-    record: Container, *, settings: Json, health: Health | None, now_ns: int, size: tuple[int, int] | None, image: str
+    record: Container,
+    *,
+    settings: Json,
+    health: Health | None,
+    now_ns: int,
+    size: tuple[int, int] | None,
+    image: str,
+    links: Sequence[str] = (),
 ) -> Json:
     """One row of `GET /containers/json`."""
     out: Json = {
-        "Id": record.id, "Names": [f"/{record.name}"], "Image": image, "ImageID": record.image_id,
+        "Id": record.id, "Names": [f"/{record.name}", *links], "Image": image, "ImageID": record.image_id,
         "Command": _command(record.argv), "Created": record.created_ns // 10**9, "Ports": _list_ports(record, settings),
         "Labels": record.config.labels or {}, "State": record.state.status.value,
         "Status": status_text(record, now_ns, health.status if health else ""), "HostConfig": {"NetworkMode": record.host.network_mode},

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 
 from naru.containers.records import Container
@@ -91,6 +91,14 @@ class Networking:
         """Its links to containers of the default bridge as `inspect` shows them: /target:/container/alias."""
         found = [(self._lookup(target), target, alias) for target, alias in _links(record)]
         return [f"/{other.name if other else id[:12]}:/{record.name}/{alias}" for other, id, alias in found]
+
+    def linked_names(self, records: Iterable[Container]) -> dict[str, list[str]]:
+        """By the id of a container of the default bridge: what those that are linked to it call it, /container/alias."""
+        found: dict[str, list[str]] = {}
+        for record in records:
+            for target, alias in _links(record):
+                found.setdefault(target, []).append(f"/{record.name}/{alias}")
+        return found
 
     # -- start, end ---------------------------------------------------------------------------------------------------
 
@@ -179,7 +187,7 @@ class Networking:
             )
         finally:
             os.close(fd)
-        self._rewrite_hosts(record)
+        self.rewrite_hosts(record)
 
     async def disconnect(self, record: Container, network: str) -> None:
         fd = netns.open_of(record.state.pid)
@@ -187,7 +195,7 @@ class Networking:
             await self._networks.disconnect(record.id, network, fd)
         finally:
             os.close(fd)
-        self._rewrite_hosts(record)
+        self.rewrite_hosts(record)
 
     # -- files --------------------------------------------------------------------------------------------------------
 
@@ -213,7 +221,7 @@ class Networking:
         addresses = [ip for end in endpoints for ip in (end.ip, end.ip6) if ip]
         return etcfiles.hosts(addresses, record.config.hostname, record.config.domainname, self._extra_hosts(record))
 
-    def _rewrite_hosts(self, record: Container) -> None:
+    def rewrite_hosts(self, record: Container) -> None:
         """In place: the container has the very file bound."""
         text = self._hosts(record, list(self.endpoints(record.id).values()))
         with open(f"{self._directory(record.id)}/hosts", "w") as file:
@@ -238,7 +246,7 @@ class Networking:
         for end in self._networks.endpoints_on(self._networks.resolve("bridge").id):
             other = self._lookup(end.container_id)
             if other is not None and any(target == record.id for target, _ in _links(other)):
-                self._rewrite_hosts(other)
+                self.rewrite_hosts(other)
 
     def _host_gateway(self) -> str:
         pool = self._networks.resolve("bridge").pool4
