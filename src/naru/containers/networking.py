@@ -103,10 +103,12 @@ class Networking:
     # -- start, end ---------------------------------------------------------------------------------------------------
 
     def sandbox(self, record: Container) -> Sandbox:
-        """For a container that is about to start. Raises NotFound and Conflict for one that is another container's."""
+        """For a container that is about to start. Raises NotFound and Conflict for one that is another container's,
+        Internal for a link to one that does not run."""
         mode = record.host.network_mode
         if mode.startswith("container:"):
             return self._share(record, mode.removeprefix("container:"))
+        self._check_links(record)
         folder = self._directory(record.id)
         files = tuple((f"{folder}/{name}", f"/etc/{name}") for name in _FILES)
         for path, _ in files:
@@ -124,7 +126,6 @@ class Networking:
         self._write_files(record, [] if host else endpoints, host=host)
 
     async def _attach(self, record: Container, fd: int, undo: AsyncExitStack) -> list[Endpoint]:
-        self._check_links(record)
         requests = [endpoint_request(name, settings) for name, settings in record.networks.items()]
         try:
             endpoints = await self._networks.attach(
