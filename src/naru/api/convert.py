@@ -12,8 +12,10 @@ from typing import Any
 from naru.api.parameters import Version, rfc3339
 from naru.containers import securityopt
 from naru.containers.health import Health
+from naru.containers.networking import member
 from naru.containers.records import Container, MountPoint, Status
 from naru.containers.validate import parse_port
+from naru.networks.plan import dns_names
 from naru.networks.records import Endpoint, PortBinding
 from naru.wire.container import EndpointSettings
 from naru.wire.decode import builtins
@@ -126,6 +128,9 @@ def network_settings(
         name: endpoint_json(settings, endpoints.get(name), network_ids.get(name, "") if record.state.started_ns else "")
         for name, settings in record.networks.items()
     }
+    if record.state.started_ns and not live:  # what it was called is kept, also on the default bridge
+        for name in networks.keys() - {"host", "none"}:
+            networks[name]["DNSNames"] = list(dns_names(member(record), record.networks[name].aliases or ()))
     out: Json = {
         "SandboxID": record.id if live and endpoints else "",
         "SandboxKey": f"/proc/{record.state.pid}/ns/net" if live and endpoints else "",
