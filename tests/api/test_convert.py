@@ -114,6 +114,26 @@ def test_network_settings_of_a_running_container() -> None:
     assert network_settings(record(state=RUNNING), {"bridge": endpoint()}, {}, (1, 51))["IPAddress"] == "10.1.0.2"
 
 
+def test_network_settings_with_ipv6_and_without_a_host_port() -> None:
+    ports = (PortBinding("tcp", 80, "::", 8080), PortBinding("tcp", 80, "0.0.0.0", 0))  # the second is routed
+    end = endpoint(ip6="fd00::2", prefix6=64, gateway6="fd00::1", ports=ports)
+    made = network_settings(record(state=RUNNING), {"bridge": end}, {}, (1, 51))
+    assert made["Ports"]["80/tcp"] == [{"HostIp": "::", "HostPort": "8080"}, {"HostIp": "0.0.0.0", "HostPort": ""}]
+    for shown in (made, made["Networks"]["bridge"]):
+        assert (shown["GlobalIPv6Address"], shown["GlobalIPv6PrefixLen"], shown["IPv6Gateway"]) == (
+            "fd00::2", 64, "fd00::1",
+        )  # fmt: skip
+    row = list_json(record(state=RUNNING), settings=made, health=None, now_ns=0, size=None, image="i", links=["/b/c"])
+    assert [port.get("PublicPort") for port in row["Ports"] if port["PrivatePort"] == 80] == [8080]
+    assert row["Names"][1:] == ["/b/c"] and row["NetworkSettings"]["Networks"]["bridge"]["DNSNames"] is None
+
+
+def test_an_ended_container_keeps_its_names() -> None:
+    ended = State(Status.EXITED, started_ns=STARTED, finished_ns=STARTED + 1)
+    [one] = network_settings(record(state=ended), {}, {}, (1, 56))["Networks"].values()
+    assert one["DNSNames"][0] == record().name
+
+
 def test_network_settings_of_one_that_never_ran() -> None:
     made = network_settings(record(), {}, {"bridge": "n" * 64}, (1, 56))
     assert made["Ports"] == {} and made["SandboxID"] == "" and made["SandboxKey"] == ""

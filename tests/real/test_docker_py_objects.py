@@ -206,6 +206,13 @@ def test_links_on_the_default_bridge(client: docker.DockerClient) -> None:
     with pytest.raises(APIError, match="Cannot link to a non running container: /pier AS /ship/shore"):
         ship.restart(timeout=0)
     other.remove(force=True)
+    pier.start()
+    assert {"/pier", "/ship/shore"} in [set(each["Names"]) for each in client.api.containers(all=True)]
+    ship.start()
+    client.api.remove_container("ship/shore", link=True)
+    assert b"shore" not in ship.exec_run(["cat", "/etc/hosts"]).output
+    with pytest.raises(APIError, match="No such container: ship/shore"):
+        client.api.remove_container("ship/shore", link=True)
 
 
 @pytest.mark.parametrize("mode", ["none", "host"])

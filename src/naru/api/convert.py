@@ -12,8 +12,10 @@ from typing import Any
 from naru.api.parameters import Version, rfc3339
 from naru.containers import securityopt
 from naru.containers.health import Health
+from naru.containers.networking import member
 from naru.containers.records import Container, MountPoint, Status
 from naru.containers.validate import parse_port
+from naru.networks.plan import dns_names
 from naru.networks.records import Endpoint, PortBinding
 from naru.wire.container import EndpointSettings
 from naru.wire.decode import builtins
@@ -126,6 +128,9 @@ def network_settings(
         name: endpoint_json(settings, endpoints.get(name), network_ids.get(name, "") if record.state.started_ns else "")
         for name, settings in record.networks.items()
     }
+    if record.state.started_ns and not live:  # what it was called is kept, also on the default bridge
+        for name in networks.keys() - {"host", "none"}:
+            networks[name]["DNSNames"] = list(dns_names(member(record), record.networks[name].aliases or ()))
     out: Json = {
         "SandboxID": record.id if live and endpoints else "",
         "SandboxKey": f"/proc/{record.state.pid}/ns/net" if live and endpoints else "",
@@ -181,11 +186,18 @@ _UNLISTED = {"Aliases": None, "DNSNames": None, "DriverOpts": None, "Links": Non
 
 
 def list_json(
-    record: Container, *, settings: Json, health: Health | None, now_ns: int, size: tuple[int, int] | None, image: str
+    record: Container,
+    *,
+    settings: Json,
+    health: Health | None,
+    now_ns: int,
+    size: tuple[int, int] | None,
+    image: str,
+    links: Sequence[str] = (),
 ) -> Json:
     """One row of `GET /containers/json`."""
     out: Json = {
-        "Id": record.id, "Names": [f"/{record.name}"], "Image": image, "ImageID": record.image_id,
+        "Id": record.id, "Names": [f"/{record.name}", *links], "Image": image, "ImageID": record.image_id,
         "Command": _command(record.argv), "Created": record.created_ns // 10**9, "Ports": _list_ports(record, settings),
         "Labels": record.config.labels or {}, "State": record.state.status.value,
         "Status": status_text(record, now_ns, health.status if health else ""), "HostConfig": {"NetworkMode": record.host.network_mode},

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 
 from naru.containers.records import Container
@@ -92,13 +92,23 @@ class Networking:
         found = [(self._lookup(target), target, alias) for target, alias in _links(record)]
         return [f"/{other.name if other else id[:12]}:/{record.name}/{alias}" for other, id, alias in found]
 
+    def linked_names(self, records: Iterable[Container]) -> dict[str, list[str]]:
+        """By the id of a container of the default bridge: what those that are linked to it call it, /container/alias."""
+        found: dict[str, list[str]] = {}
+        for record in records:
+            for target, alias in _links(record):
+                found.setdefault(target, []).append(f"/{record.name}/{alias}")
+        return found
+
     # -- start, end ---------------------------------------------------------------------------------------------------
 
     def sandbox(self, record: Container) -> Sandbox:
-        """For a container that is about to start. Raises NotFound and Conflict for one that is another container's."""
+        """For a container that is about to start. Raises NotFound and Conflict for one that is another container's,
+        Internal for a link to one that does not run."""
         mode = record.host.network_mode
         if mode.startswith("container:"):
             return self._share(record, mode.removeprefix("container:"))
+        self._check_links(record)
         folder = self._directory(record.id)
         files = tuple((f"{folder}/{name}", f"/etc/{name}") for name in _FILES)
         for path, _ in files:
@@ -116,7 +126,6 @@ class Networking:
         self._write_files(record, [] if host else endpoints, host=host)
 
     async def _attach(self, record: Container, fd: int, undo: AsyncExitStack) -> list[Endpoint]:
-        self._check_links(record)
         requests = [endpoint_request(name, settings) for name, settings in record.networks.items()]
         try:
             endpoints = await self._networks.attach(
@@ -179,7 +188,7 @@ class Networking:
             )
         finally:
             os.close(fd)
-        self._rewrite_hosts(record)
+        self.rewrite_hosts(record)
 
     async def disconnect(self, record: Container, network: str) -> None:
         fd = netns.open_of(record.state.pid)
@@ -187,7 +196,7 @@ class Networking:
             await self._networks.disconnect(record.id, network, fd)
         finally:
             os.close(fd)
-        self._rewrite_hosts(record)
+        self.rewrite_hosts(record)
 
     # -- files --------------------------------------------------------------------------------------------------------
 
@@ -213,7 +222,7 @@ class Networking:
         addresses = [ip for end in endpoints for ip in (end.ip, end.ip6) if ip]
         return etcfiles.hosts(addresses, record.config.hostname, record.config.domainname, self._extra_hosts(record))
 
-    def _rewrite_hosts(self, record: Container) -> None:
+    def rewrite_hosts(self, record: Container) -> None:
         """In place: the container has the very file bound."""
         text = self._hosts(record, list(self.endpoints(record.id).values()))
         with open(f"{self._directory(record.id)}/hosts", "w") as file:
@@ -238,7 +247,7 @@ class Networking:
         for end in self._networks.endpoints_on(self._networks.resolve("bridge").id):
             other = self._lookup(end.container_id)
             if other is not None and any(target == record.id for target, _ in _links(other)):
-                self._rewrite_hosts(other)
+                self.rewrite_hosts(other)
 
     def _host_gateway(self) -> str:
         pool = self._networks.resolve("bridge").pool4

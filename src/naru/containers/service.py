@@ -18,10 +18,11 @@ from naru.containers.records import Container, Status
 from naru.containers.streams import ConmonStdio
 from naru.containers.surroundings import Surroundings
 from naru.containers.waiting import PendingAttach
-from naru.errors import Conflict, Forbidden, Internal, InvalidArgument, NaruError
+from naru.errors import Conflict, Forbidden, Internal, InvalidArgument, NaruError, NotFound
 from naru.networks.records import Network
 from naru.oci.image import Platform
 from naru.wire.container import CreateRequest, EndpointSettings, UpdateRequest
+from naru.wire.decode import replace_struct
 
 DEFAULT_STOP_TIMEOUT_S = 10
 _AFTER_KILL_S = 15.0
@@ -242,6 +243,19 @@ class Containers:
             await self._around.networking.disconnect(record, network.name)
         networks = {name: settings for name, settings in record.networks.items() if name != network.name}
         await owner.change(lambda current: replace(current, networks=networks))
+
+    async def remove_link(self, text: str, alias: str) -> None:
+        """The container does not know another one by this alias any more. Raises NotFound."""
+        owner = self.find(text)
+        left = [link for link in owner.record.host.links or [] if link.partition(":")[2].rpartition("/")[2] != alias]
+        if len(left) == len(owner.record.host.links or []):
+            raise NotFound(f"No such container: {owner.record.name}/{alias}")
+        await owner.ask(lambda: self._relink(owner, left))
+
+    async def _relink(self, owner: Owner, links: list[str]) -> None:
+        await owner.change(lambda current: replace(current, host=replace_struct(current.host, links=links or None)))
+        if owner.record.state.status.is_live:
+            self._around.networking.rewrite_hosts(owner.record)
 
     # -- waiting --------------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ here. A relay knows the container by its address. No tasks for UDP: each client 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 from collections.abc import Callable
@@ -16,7 +17,8 @@ from functools import partial
 from naru.networks.records import PortBinding
 
 _PIECE = 1 << 16
-_CLIENTS_LIMIT = 1024  # of UDP, per port
+_CLIENTS_LIMIT = 1024  # per port; further ones wait (TCP) or are not heard (UDP)
+_PAUSE_S = 0.5  # when there are no more descriptors
 _IDLE_TIMEOUT_S = 90.0  # of UDP
 _BATCH = 32  # datagrams taken at once, so that one port cannot hold up the daemon
 _log = logging.getLogger(__name__)
@@ -33,6 +35,7 @@ class Relay:
         self._family = socket.AF_INET6 if ":" in ip else socket.AF_INET
         self._connections: set[asyncio.Task[None]] = set()
         self._clients: dict[tuple[str, int], _Client] = {}
+        self._resume: asyncio.TimerHandle | None = None
         if binding.proto == "tcp":
             self._socket.listen(128)  # held with a backlog of none
         self._loop.add_reader(self._socket, self._on_connection if binding.proto == "tcp" else self._on_datagrams)
@@ -40,6 +43,8 @@ class Relay:
     def close(self) -> None:
         """Connections are cut."""
         self._loop.remove_reader(self._socket)
+        if self._resume is not None:
+            self._resume.cancel()
         for task in self._connections:
             task.cancel()
         for client in list(self._clients.values()):
@@ -51,12 +56,26 @@ class Relay:
     def _on_connection(self) -> None:
         try:
             client, _ = self._socket.accept()
-        except OSError:  # gone again; or no descriptors left, and then the client is told by a timeout
-            return
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                self._loop.remove_reader(self._socket)
+                self._resume = self._loop.call_later(_PAUSE_S, self._accept_again)
+            return  # else it has gone again
         client.setblocking(False)
         task = self._loop.create_task(self._pass_on(client))
         self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
+        task.add_done_callback(self._on_passed)
+        if len(self._connections) >= _CLIENTS_LIMIT:
+            self._loop.remove_reader(self._socket)
+
+    def _on_passed(self, task: asyncio.Task[None]) -> None:
+        self._connections.discard(task)
+        if len(self._connections) == _CLIENTS_LIMIT - 1:
+            self._accept_again()
+
+    def _accept_again(self) -> None:
+        if self._socket.fileno() >= 0:
+            self._loop.add_reader(self._socket, self._on_connection)
 
     async def _pass_on(self, client: socket.socket) -> None:
         with client, socket.socket(self._family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as server:

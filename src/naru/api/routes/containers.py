@@ -14,7 +14,7 @@ from naru.api.parameters import parse_until
 from naru.api.stats import empty_sample, sample
 from naru.containers.engine import Engine
 from naru.containers.records import Container, Status
-from naru.errors import InvalidArgument, NaruError, Unsupported
+from naru.errors import Internal, InvalidArgument, NaruError, NotFound, Unsupported
 from naru.events import Event
 from naru.oci.image import Platform
 from naru.wire.container import CreateRequest, UpdateRequest
@@ -48,6 +48,7 @@ class ContainerRoutes:
             Route("GET", f"{one}/stats", self.stats),
             Route("POST", "/containers/prune", self.prune),
             Route("DELETE", one, self.remove),
+            Route("DELETE", f"{one}/{{alias}}", self.remove_link),
         ]
 
     # -- create, list, inspect ----------------------------------------------------------------------------------------
@@ -140,8 +141,16 @@ class ContainerRoutes:
     async def remove(self, request: Request) -> None:
         query = request.query
         if query.flag("link"):
-            raise InvalidArgument("links are not supported: use a network")
+            self._engine.containers.find(request["name"])
+            raise Internal("Conflict, cannot remove the default link name of the container")
         await self._engine.containers.remove(request["name"], force=query.flag("force"), volumes=query.flag("v"))
+        await request.done()
+
+    async def remove_link(self, request: Request) -> None:
+        """Only links have names with a slash."""
+        if not request.query.flag("link"):
+            raise NotFound(f"No such container: {request['name']}/{request['alias']}")
+        await self._engine.containers.remove_link(request["name"], request["alias"])
         await request.done()
 
     async def wait(self, request: Request) -> None:
