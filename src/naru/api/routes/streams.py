@@ -109,7 +109,12 @@ class StreamRoutes:
             return
         try:
             detached = await pump(
-                duplex, live, tty=raw, stdin=stdin and owner.record.config.open_stdin, outputs=outputs, detach=detach
+                duplex,
+                live,
+                tty=raw,
+                stdin=stdin and owner.record.config.open_stdin,
+                outputs=outputs,
+                detach=detach if owner.record.config.tty else b"",
             )
             if detached:
                 owner.announce("detach")
