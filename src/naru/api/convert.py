@@ -41,6 +41,10 @@ def config_json(record: Container) -> Json:
 
 def host_config_json(record: Container) -> Json:
     out = _sparse(builtins(record.host), _HOST_SPARSE)
+    for mount in out.get("Mounts", ()):
+        options = mount.get("VolumeOptions", {})
+        _sparse(options, ("Labels",))
+        _sparse(options.get("DriverConfig", {}), ("Options",))
     if out["Init"] is None:  # false is what a client may have said
         del out["Init"]
     return out

@@ -56,6 +56,7 @@ class Creation:
         validate.host_config(host)
         id = secrets.token_hex(32)
         config = merge_image(config, image.config.run if image else {})
+        config = replace_struct(config, exposed_ports=defaults.exposed_ports(config.exposed_ports))
         host = defaults.fill(host, around.host, around.runtime.label)
         host = self._resolve_others(host)
         config = self._names(config, host, id)
@@ -245,7 +246,8 @@ class Creation:
             return point
         if item.image:
             image = around.images.resolve(item.image)
-            return replace(point, source=around.snapshots.stack(image.chain_id)[0], chain_id=str(image.chain_id))
+            top = around.snapshots.stack(image.chain_id)[0]
+            return replace(point, source=top, image_id=str(image.id), chain_id=str(image.chain_id))
         if item.volume is None or point.kind == "tmpfs":
             return point
         fresh = not item.volume or not around.volumes.has(item.volume)
