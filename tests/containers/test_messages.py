@@ -19,6 +19,7 @@ EXEC = "OCI runtime exec failed: exec failed: unable to start container process:
     [
         ("executable file `nosuch` not found in $PATH: No such file or directory", "nosuch", 'exec: "nosuch": executable file not found in $PATH', 127),
         ("executable file `/no/such` not found in $PATH: No such file or directory", "/no/such", 'exec: "/no/such": stat /no/such: no such file or directory', 127),
+        ("executable file `/no/such` not found: No such file or directory", "/no/such", 'exec: "/no/such": stat /no/such: no such file or directory', 127),
         ('exec: "nosuch": executable file not found in $PATH', "nosuch", 'exec: "nosuch": executable file not found in $PATH', 127),
         ("exec `/etc/passwd`: Permission denied", "/etc/passwd", 'exec: "/etc/passwd": permission denied', 126),
         ("the path `/etc/passwd` exists but it is not executable: Operation not permitted", "/etc/passwd", 'exec: "/etc/passwd": permission denied', 126),

@@ -20,7 +20,7 @@ _EXEC = "OCI runtime exec failed: exec failed: unable to start container process
 _NOT_IN_PATH = re.compile(r"executable file .*not found in \$PATH")
 # Of the program alone: a missing cgroup file, sysctl or mount source is no missing command.
 _NO_FILE = re.compile(
-    r"(?:open executable|exec container process|exec(?:ve)? [`\"/]|exec: |cannot find [`\"]).*no such file or directory",
+    r"(?:open executable|executable file|exec container process|exec(?:ve)? [`\"/]|exec: |cannot find [`\"]).*no such file or directory",
     re.I,
 )
 _DENIED = re.compile(r"permission denied|exists but it is not executable", re.I)

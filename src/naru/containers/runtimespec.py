@@ -181,6 +181,9 @@ def build(container: Container, launch: Launch) -> Spec:
     }  # fmt: skip
     if host.uts_mode != "host":
         spec["hostname"] = config.hostname
+    height, width = host.console_size
+    if config.tty and height and width:
+        spec["process"]["consoleSize"] = {"height": height, "width": width}
     if launch.apparmor:
         spec["process"]["apparmorProfile"] = launch.apparmor
     _apply(launch.edits, spec)
