@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from naru.containers import defaults, limits, modes, validate
 from naru.containers.inherit import merge_image
-from naru.containers.mountpoints import Wanted, parse_volumes_from, wanted
+from naru.containers.mountpoints import Wanted, parse_volumes_from, wanted, with_others
 from naru.containers.names import generate_name
 from naru.containers.placing import near
 from naru.containers.records import Container, MountPoint, to_json
@@ -60,7 +60,7 @@ class Creation:
         host = defaults.fill(host, around.host, around.runtime.label)
         host = self._resolve_others(host)
         config = self._names(config, host, id)
-        mounts = (*self._wanted(config, host, flat_read_only), *self._volumes_from(host))
+        mounts = with_others(self._wanted(config, host, flat_read_only), self._volumes_from(host))
         networks = self._networks(config, host, request)
         for network, settings in networks.items():
             self._check_network(network, settings)
@@ -165,7 +165,9 @@ class Creation:
             for mount in other.mounts:
                 if mount.kind != "tmpfs":
                     yield Wanted(
-                        replace(mount, writable=mount.writable and writable_here, copy_up=False, anonymous=False),
+                        replace(
+                            mount, writable=mount.writable and writable_here, mode="", copy_up=False, anonymous=False
+                        ),
                         mount.name if mount.kind == "volume" else None,
                     )
 
