@@ -51,7 +51,12 @@ def test_other_failures_keep_the_runtimes_words() -> None:
 )
 def test_a_file_of_the_kernel_is_no_missing_command(said: str) -> None:
     error, code = start_failure(said, ["sh"], "crun")
-    assert (type(error), str(error), code) == (Internal, START + said, 128)
+    assert (type(error), str(error), code) == (InvalidArgument, START + said, 127)
+
+
+def test_what_is_denied_is_the_askers_fault() -> None:
+    said = "write to `/proc/self/oom_score_adj`: Permission denied"
+    assert start_failure(said, ["sh"], "crun")[1] == 126
 
 
 def test_a_directory_on_a_file() -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from naru.containers.cdi import Edits
 from naru.containers.records import Container, MountPoint
-from naru.containers.runtimespec import ALL_CAPABILITIES, Launch, build, capabilities, environment, process, resources
+from naru.containers.resources import resources
+from naru.containers.runtimespec import ALL_CAPABILITIES, Launch, build, capabilities, environment, process
 from naru.containers.users import User
 from naru.oci.image import dump_json
 from naru.wire.container import Device, ThrottleDevice, Ulimit, WeightDevice

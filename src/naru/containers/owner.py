@@ -24,7 +24,8 @@ from naru.containers.lifecycle import Action, Event
 from naru.containers.messages import start_failure
 from naru.containers.monitor import Exit, Process, RuntimeFailure
 from naru.containers.records import Container, Status, to_json
-from naru.containers.runtimespec import Launch, resources
+from naru.containers.resources import resources
+from naru.containers.runtimespec import Launch
 from naru.containers.streams import ConmonStdio
 from naru.containers.surroundings import Surroundings
 from naru.containers.users import User
