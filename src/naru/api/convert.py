@@ -173,6 +173,9 @@ def inspect_json(
     if version < (1, 52):
         out["GraphDriver"] = {"Name": "overlayfs", "Data": None}
         del out["Storage"]
+        main = settings.get("Networks", {}).get(record.host.network_mode)
+        if main and main["MacAddress"]:  # the container's own, before it was an endpoint's
+            out["Config"]["MacAddress"] = main["MacAddress"]
     if size is not None:
         out["SizeRw"], out["SizeRootFs"] = size
     return out
