@@ -11,7 +11,7 @@ from naru.api.convert import human_duration, inspect_json, list_json, network_se
 from naru.containers.health import Health, Probe
 from naru.containers.records import Container, MountPoint, State, Status
 from naru.networks.records import Endpoint, PortBinding
-from naru.wire.container import Config, EndpointSettings, HostConfig
+from naru.wire.container import Config, EndpointSettings, HostConfig, MountRequest, VolumeDriver, VolumeOptions
 
 S_NS = 10**9
 NOW_NS = 10**6 * S_NS
@@ -168,6 +168,23 @@ def test_inspect_of_one_that_never_ran() -> None:
 def test_inspect_follows_the_version() -> None:
     assert "GraphDriver" in inspect(record(), (1, 51)) and "Storage" not in inspect(record(), (1, 51))
     assert "GraphDriver" not in inspect(record()) and "Storage" in inspect(record())
+
+
+def test_old_clients_find_the_mac_address_in_the_config() -> None:
+    container = record(host=HostConfig(network_mode="bridge"))
+    for version, address in (((1, 51), "02:42:00:00:00:01"), ((1, 52), None)):
+        networks = {"Networks": {"bridge": {"MacAddress": "02:42:00:00:00:01"}}}
+        assert inspect(container, version, settings=networks)["Config"].get("MacAddress") == address
+
+
+def test_what_is_said_of_security_and_empty_options() -> None:
+    mount = MountRequest(type="volume", target="/m", volume_options=VolumeOptions(labels={}, driver_config=VolumeDriver(name="local", options={})))  # fmt: skip
+    made = inspect(record(host=HostConfig(security_opt=["apparmor=mine"], init=False, mounts=[mount])))
+    assert (made["AppArmorProfile"], made["HostConfig"]["Init"]) == ("mine", False)
+    assert made["HostConfig"]["Mounts"] == [
+        {"Type": "volume", "Target": "/m", "VolumeOptions": {"DriverConfig": {"Name": "local"}}}
+    ]
+    assert "Init" not in inspect(record())["HostConfig"]
 
 
 def test_inspect_of_a_running_container() -> None:

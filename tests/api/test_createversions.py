@@ -79,6 +79,19 @@ def test_what_nobody_can_ask_for(host: dict[str, Any], kind: type[NaruError], wo
     assert (type(caught.value), str(caught.value)) == (kind, words)
 
 
+def test_old_clients_have_one_network() -> None:
+    networks = {"EndpointsConfig": {"b": {}, "a": None}}
+    asked((1, 44), NetworkingConfig=networks)
+    with pytest.raises(InvalidArgument, match=r"^Container cannot be created with multiple network endpoints: a, b$"):
+        asked((1, 43), NetworkingConfig=networks)
+
+
+@pytest.mark.parametrize("size", [[24], [24, 0, 7]])
+def test_an_array_of_another_length_is_cut_or_filled(size: list[int]) -> None:
+    host = asked((1, 52), HostConfig={"ConsoleSize": size}).request.host_config
+    assert host is not None and host.console_size == (24, 0)
+
+
 def test_sysctls_that_stay() -> None:
     asked((1, 52), HostConfig={"Sysctls": {"net.ipv4.conf.all.forwarding": "1", "net.ipv4.ip_forward": "1"}})
     asked((1, 45), HostConfig={"Sysctls": {"net.ipv4.conf.eth0.forwarding": "1"}})

@@ -19,6 +19,7 @@ EXEC = "OCI runtime exec failed: exec failed: unable to start container process:
     [
         ("executable file `nosuch` not found in $PATH: No such file or directory", "nosuch", 'exec: "nosuch": executable file not found in $PATH', 127),
         ("executable file `/no/such` not found in $PATH: No such file or directory", "/no/such", 'exec: "/no/such": stat /no/such: no such file or directory', 127),
+        ("executable file `/no/such` not found: No such file or directory", "/no/such", 'exec: "/no/such": stat /no/such: no such file or directory', 127),
         ('exec: "nosuch": executable file not found in $PATH', "nosuch", 'exec: "nosuch": executable file not found in $PATH', 127),
         ("exec `/etc/passwd`: Permission denied", "/etc/passwd", 'exec: "/etc/passwd": permission denied', 126),
         ("the path `/etc/passwd` exists but it is not executable: Operation not permitted", "/etc/passwd", 'exec: "/etc/passwd": permission denied', 126),
@@ -50,7 +51,12 @@ def test_other_failures_keep_the_runtimes_words() -> None:
 )
 def test_a_file_of_the_kernel_is_no_missing_command(said: str) -> None:
     error, code = start_failure(said, ["sh"], "crun")
-    assert (type(error), str(error), code) == (Internal, START + said, 128)
+    assert (type(error), str(error), code) == (InvalidArgument, START + said, 127)
+
+
+def test_what_is_denied_is_the_askers_fault() -> None:
+    said = "write to `/proc/self/oom_score_adj`: Permission denied"
+    assert start_failure(said, ["sh"], "crun")[1] == 126
 
 
 def test_a_directory_on_a_file() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from naru.containers.mountpoints import Wanted, parse_bind, parse_volumes_from, wanted
+from naru.containers.mountpoints import Wanted, parse_bind, parse_volumes_from, wanted, with_others
 from naru.containers.records import MountPoint
 from naru.errors import Internal, InvalidArgument, NaruError
 from naru.wire.container import Config, CreateRequest, HostConfig
@@ -178,6 +178,13 @@ def test_bad_volumes_from(text: str, words: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         parse_volumes_from(text)
     assert str(caught.value) == words
+
+
+def test_mounts_of_others_lie_between_ones_own_and_those_of_the_image() -> None:
+    own = wanted(Config(volumes={"/image": {}, "/only": {}}), host(Binds=["/h:/own"]))
+    others = [Wanted(MountPoint("bind", source, target)) for source, target in (("/1", "/own"), ("/2", "/image"), ("/3", "/image"), ("/4", "/more"))]  # fmt: skip
+    found = {item.point.destination: item.point.source for item in with_others(own, others)}
+    assert found == {"/own": "/h", "/only": "", "/image": "/3", "/more": "/4"}
 
 
 def test_a_tmpfs_and_a_mount_may_share_a_target_but_not_a_bind() -> None:

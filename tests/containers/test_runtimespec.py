@@ -9,7 +9,8 @@ import pytest
 
 from naru.containers.cdi import Edits
 from naru.containers.records import Container, MountPoint
-from naru.containers.runtimespec import ALL_CAPABILITIES, Launch, build, capabilities, environment, process, resources
+from naru.containers.resources import resources
+from naru.containers.runtimespec import ALL_CAPABILITIES, Launch, build, capabilities, environment, process
 from naru.containers.users import User
 from naru.oci.image import dump_json
 from naru.wire.container import Device, ThrottleDevice, Ulimit, WeightDevice
@@ -360,3 +361,38 @@ def test_what_vendors_say_of_their_devices(record: Make) -> None:
     assert made["mounts"][-1]["destination"] == "/gpu"
     assert made["hooks"] == {"createContainer": [{"path": "/bin/hook"}]}
     assert made["process"]["user"]["additionalGids"].count(44) == 1
+
+
+@pytest.mark.parametrize(
+    ("tty", "size", "made"),
+    [(True, (24, 81), {"height": 24, "width": 81}), (True, (0, 81), None), (False, (24, 81), None)],
+)
+def test_console_size(record: Make, tty: bool, size: tuple[int, int], made: dict[str, int] | None) -> None:
+    made_spec = spec(record({"tty": tty}, {"console_size": size}))
+    assert made_spec["process"].get("consoleSize") == made
+
+
+def test_a_profile_of_apparmor_and_a_joined_shm(record: Make) -> None:
+    made = spec(
+        record(host={"ipc_mode": "container:x"}), apparmor="mine", shm="/b/shm", join=(("ipc", "/proc/7/ns/ipc"),)
+    )
+    assert made["process"]["apparmorProfile"] == "mine"
+    shm = next(m for m in made["mounts"] if m["destination"] == "/dev/shm")
+    assert (shm["type"], shm["source"]) == ("bind", "/b/shm")
+
+
+@pytest.mark.parametrize(
+    ("host", "mode"),
+    [
+        ({}, "ro"),
+        ({"privileged": True}, "rw"),
+        ({"security_opt": ["writable-cgroups"]}, "rw"),
+        ({"privileged": True, "security_opt": ["writable-cgroups=false"]}, "ro"),
+    ],
+)
+def test_who_may_write_cgroups(record: Make, host: dict[str, Any], mode: str) -> None:
+    assert mounts(record(host=host))["/sys/fs/cgroup"]["options"][-1] == mode
+
+
+def test_a_domain_name_is_the_kernels(record: Make) -> None:
+    assert spec(record({"domainname": "example.test"}))["linux"]["sysctl"]["kernel.domainname"] == "example.test"

@@ -71,7 +71,7 @@ def test_a_profile_that_says_nothing_is_none() -> None:
     ("text", "words"),
     [
         ("?", "Decoding seccomp profile failed: invalid character '?' looking for beginning of value"),
-        ("{", "Decoding seccomp profile failed: unexpected EOF"),
+        ("{", "Decoding seccomp profile failed: unexpected end of JSON input"),
         ('{"defaultAction": "FOO"}', "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: string FOO is not a valid action for seccomp"),
         ('{"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["x"], "archMap": [{}]}', "both 'architectures' and 'archMap' are specified in the seccomp profile, use either 'architectures' or 'archMap'"),
         ('{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"name": "a", "names": ["b"]}]}', "both 'name' and 'names' are specified in the seccomp profile, use either 'name' or 'names'"),

@@ -106,3 +106,13 @@ def test_paths_masked_for_the_privileged_too(client: docker.DockerClient, start:
 
 def test_an_init(client: docker.DockerClient, start: Start) -> None:
     assert "/sbin/docker-init -- sh" in output(client, start("ps", Init=True))
+
+
+def test_the_size_of_a_terminal(client: docker.DockerClient) -> None:
+    body = {"Image": "busybox", "Tty": True, "Cmd": ["stty", "size"], "HostConfig": {"ConsoleSize": [24, 81]}}
+    id = client.api.create_container_from_config(body)["Id"]
+    try:
+        client.api.start(id)
+        assert output(client, id) == "24 81\r\n"
+    finally:
+        client.api.remove_container(id, force=True)

@@ -149,6 +149,7 @@ def test_devices_of_vendors(client: docker.DockerClient, start: Start) -> None:
         id = start(DeviceRequests=[{"Driver": "cdi", "DeviceIDs": [f"{kind}=one"]}])
         script = "grep -c THING=1 /proc/1/environ; stat -c %t:%T /dev/thing; test -f /thing/passwd && echo mounted; grep -c 4242 /proc/1/status"
         assert inside(client, id, script) == "1\n1:3\nmounted\n1\n"
+        assert {"Source": "cdi", "ID": f"{kind}=one"} in client.info()["DiscoveredDevices"]
         with pytest.raises(APIError, match=f"CDI device injection failed: unresolvable CDI devices {kind}=two"):
             start(DeviceRequests=[{"Driver": "cdi", "DeviceIDs": [f"{kind}=two"]}])
     finally:

@@ -121,6 +121,27 @@ def test_images(client: docker.DockerClient) -> None:
     assert "busybox\n" in run(client, "ls /m", {**image, "ImageOptions": {"Subpath": "bin"}})
 
 
+def test_an_image_that_is_mounted_is_in_use(client: docker.DockerClient) -> None:
+    box = client.containers.run("busybox", ["touch", "/second"], detach=True)
+    box.wait()
+    made = box.commit("naru-mounted")
+    body = {
+        "Image": "busybox",
+        "Cmd": ["true"],
+        "HostConfig": {"Mounts": [{"Type": "image", "Source": made.id, "Target": "/m"}]},
+    }
+    user = client.api.create_container_from_config(body)["Id"]
+    try:
+        with pytest.raises(APIError) as caught:
+            client.images.remove(made.id)
+        assert caught.value.status_code == 409
+        client.api.start(user)
+    finally:
+        client.api.remove_container(user, force=True)
+        box.remove()
+        client.images.remove(made.id, force=True)
+
+
 def test_an_image_of_more_than_one_layer(client: docker.DockerClient) -> None:
     box = client.containers.run("busybox", ["touch", "/second"], detach=True)
     box.wait()

@@ -43,6 +43,10 @@ def config_json(record: Container) -> Json:
 
 def host_config_json(record: Container) -> Json:
     out = _sparse(builtins(record.host), _HOST_SPARSE)
+    for mount in out.get("Mounts", ()):
+        options = mount.get("VolumeOptions", {})
+        _sparse(options, ("Labels",))
+        _sparse(options.get("DriverConfig", {}), ("Options",))
     if out["Init"] is None:  # false is what a client may have said
         del out["Init"]
     return out
@@ -172,6 +176,9 @@ def inspect_json(
     if version < (1, 52):
         out["GraphDriver"] = {"Name": "overlayfs", "Data": None}
         del out["Storage"]
+        main = settings.get("Networks", {}).get(record.host.network_mode)
+        if main and main["MacAddress"]:  # the container's own, before it was an endpoint's
+            out["Config"]["MacAddress"] = main["MacAddress"]
     if size is not None:
         out["SizeRw"], out["SizeRootFs"] = size
     return out

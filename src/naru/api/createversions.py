@@ -33,6 +33,10 @@ def meaning(request: CreateRequest, version: Version) -> Meaning:
             _check_mount(mount, version)
         if version >= (1, 46):  # before that they are set as they come, for the interface is there by then
             _check_sysctls(host)
+    networks = request.networking_config.endpoints_config if request.networking_config else None
+    if version < (1, 44) and len(networks or {}) > 1:
+        names = ", ".join(sorted(networks or {}))
+        raise InvalidArgument(f"Container cannot be created with multiple network endpoints: {names}")
     if version >= (1, 44):
         request = replace_struct(request, mac_address="")  # an endpoint's since then
     elif request.healthcheck is not None:

@@ -40,9 +40,7 @@ class Commits:
         """The image, named if asked. A running container is paused meanwhile, unless `pause` says not to."""
         around, record = self._around, owner.record
         run = apply_changes(self._run(config or record.config, record.config), changes)
-        paused = pause and record.state.status is Status.RUNNING
-        if paused:
-            await owner.ask(owner.pause)
+        paused = pause and await self._pause(owner)
         try:
             created = rfc3339(time.time_ns())
             entry = History(created=created, created_by=" ".join(record.argv), author=author, comment=message)
@@ -66,6 +64,17 @@ class Commits:
 
     def _base(self, image_id: str) -> Image | None:
         return self._around.images.resolve(image_id) if image_id else None
+
+    @staticmethod
+    async def _pause(owner: Owner) -> bool:
+        """False for one that does not run, or ends just now."""
+        if owner.record.state.status is not Status.RUNNING:
+            return False
+        try:
+            await owner.ask(owner.pause)
+        except Conflict:
+            return False
+        return True
 
     @staticmethod
     async def _unpause(owner: Owner) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from naru.containers import defaults, limits, modes, validate
 from naru.containers.inherit import merge_image
-from naru.containers.mountpoints import Wanted, parse_volumes_from, wanted
+from naru.containers.mountpoints import Wanted, parse_volumes_from, wanted, with_others
 from naru.containers.names import generate_name
 from naru.containers.placing import near
 from naru.containers.records import Container, MountPoint, to_json
@@ -62,10 +62,11 @@ class Creation:
         validate.host_config(host)
         id = secrets.token_hex(32)
         config = merge_image(config, image.config.run if image else {})
+        config = replace_struct(config, exposed_ports=defaults.exposed_ports(config.exposed_ports))
         host = defaults.fill(host, around.host, around.runtime.label)
         host = self._resolve_others(host)
         config = self._names(config, host, id)
-        mounts = (*self._wanted(config, host, flat_read_only), *self._volumes_from(host))
+        mounts = with_others(self._wanted(config, host, flat_read_only), self._volumes_from(host))
         networks = self._networks(config, host, request)
         for network, settings in networks.items():
             self._check_network(network, settings)
@@ -172,7 +173,9 @@ class Creation:
             for mount in other.mounts:
                 if mount.kind != "tmpfs":
                     yield Wanted(
-                        replace(mount, writable=mount.writable and writable_here, copy_up=False, anonymous=False),
+                        replace(
+                            mount, writable=mount.writable and writable_here, mode="", copy_up=False, anonymous=False
+                        ),
                         mount.name if mount.kind == "volume" else None,
                     )
 
@@ -253,7 +256,8 @@ class Creation:
             return point
         if item.image:
             image = around.images.resolve(item.image)
-            return replace(point, source=around.snapshots.stack(image.chain_id)[0], chain_id=str(image.chain_id))
+            top = around.snapshots.stack(image.chain_id)[0]
+            return replace(point, source=top, image_id=str(image.id), chain_id=str(image.chain_id))
         if item.volume is None or point.kind == "tmpfs":
             return point
         fresh = not item.volume or not around.volumes.has(item.volume)

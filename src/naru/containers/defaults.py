@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from naru.containers import securityopt, validate
 from naru.linux.host import Host
@@ -27,6 +28,7 @@ def fill(host: HostConfig, machine: Host, runtime: str) -> HostConfig:
         "port_bindings": _port_bindings(host.port_bindings or {}),
         "masked_paths": _paths(host.masked_paths, MASKED_PATHS, host.privileged),
         "readonly_paths": _paths(host.readonly_paths, READONLY_PATHS, host.privileged),
+        "links": host.links or None,
         "security_opt": securityopt.with_label(host),
         "oom_kill_disable": None if v2 else bool(host.oom_kill_disable),
         "memory_swap": host.memory_swap or host.memory * 2,
@@ -47,3 +49,8 @@ def _port_bindings(given: Mapping[str, list[PortBinding] | None]) -> dict[str, l
         number, protocol = validate.parse_port(key)
         out[f"{number}/{protocol}"] = bindings or [PortBinding()]
     return out
+
+
+def exposed_ports(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Keys with their protocol, in lower case."""
+    return None if given is None else {"/".join(map(str, validate.parse_port(port))): v for port, v in given.items()}

@@ -20,7 +20,7 @@ _EXEC = "OCI runtime exec failed: exec failed: unable to start container process
 _NOT_IN_PATH = re.compile(r"executable file .*not found in \$PATH")
 # Of the program alone: a missing cgroup file, sysctl or mount source is no missing command.
 _NO_FILE = re.compile(
-    r"(?:open executable|exec container process|exec(?:ve)? [`\"/]|exec: |cannot find [`\"]).*no such file or directory",
+    r"(?:open executable|executable file|exec container process|exec(?:ve)? [`\"/]|exec: |cannot find [`\"]).*no such file or directory",
     re.I,
 )
 _DENIED = re.compile(r"permission denied|exists but it is not executable", re.I)
@@ -61,7 +61,10 @@ def reason(message: str, argv: Sequence[str], cwd: str = "/") -> tuple[str, int]
 def start_failure(message: str, argv: Sequence[str], runtime: str) -> tuple[NaruError, int]:
     known = reason(message, argv)
     prefix = _START.format(runtime=runtime)
-    if known is None:
+    if known is None:  # Docker goes by these words alone, whatever they are about
+        for words, code in (("no such file or directory", 127), ("permission denied", 126)):
+            if words in message.lower():
+                return InvalidArgument(prefix + message), code
         return Internal(prefix + message), 128
     return InvalidArgument(prefix + known[0]), known[1]
 

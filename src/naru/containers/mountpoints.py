@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from naru.containers import tmpfs
@@ -39,6 +39,7 @@ class Wanted:
     make_source: bool = False  # a bind whose missing host directory Docker makes
     image: str = ""
     own_propagation: bool = False  # of a bind: asked for, and not the default
+    gives_way: bool = False  # a VOLUME: anything else that is mounted there goes before it
 
 
 def wanted(config: Config, host: HostConfig) -> list[Wanted]:
@@ -64,7 +65,7 @@ def wanted(config: Config, host: HostConfig) -> list[Wanted]:
             point = MountPoint(
                 "volume", "", destination, anonymous=True, copy_up=True, driver=host.volume_driver or "local"
             )
-            out[destination] = Wanted(point, "", host.volume_driver)
+            out[destination] = Wanted(point, "", host.volume_driver, gives_way=True)
     return [*out.values(), *temporary.values()]
 
 
@@ -77,6 +78,14 @@ def _tmpfs_mounts(host: HostConfig) -> Iterator[Wanted]:
             raise InvalidArgument("invalid specification: destination can't be '/'")
         words = tmpfs.split(options)
         yield Wanted(MountPoint("tmpfs", "", _clean(target), "ro" not in words, options=words, from_config=True))
+
+
+def with_others(own: Iterable[Wanted], others: Iterable[Wanted]) -> tuple[Wanted, ...]:
+    """One's own mounts and those of other containers (`--volumes-from`): of two at a target one's own, else the later."""
+    theirs = {item.point.destination: item for item in others}
+    kept = [item for item in own if not (item.gives_way and item.point.destination in theirs)]
+    taken = {item.point.destination for item in kept}
+    return (*kept, *(item for item in theirs.values() if item.point.destination not in taken))
 
 
 def _clean(path: str) -> str:

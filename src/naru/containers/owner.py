@@ -25,7 +25,8 @@ from naru.containers.messages import start_failure
 from naru.containers.monitor import Exit, RuntimeFailure
 from naru.containers.networking import Sandbox
 from naru.containers.records import Container, Status, to_json
-from naru.containers.runtimespec import Launch, resources
+from naru.containers.resources import resources
+from naru.containers.runtimespec import Launch
 from naru.containers.streams import ConmonStdio
 from naru.containers.surroundings import Surroundings
 from naru.containers.users import User

@@ -31,7 +31,8 @@ def convert(text: str, capabilities: Collection[str], machine: str, kernel: tupl
     try:
         profile = parse_json(text.encode())
     except InvalidArgument as error:
-        raise Internal(f"Decoding seccomp profile failed: {str(error).removeprefix('invalid JSON: ')}") from error
+        words = str(error).removeprefix("invalid JSON: ").replace("unexpected EOF", "unexpected end of JSON input")
+        raise Internal(f"Decoding seccomp profile failed: {words}") from error
     if not isinstance(profile, dict):
         raise Internal("Decoding seccomp profile failed: json: cannot unmarshal into Go value of type seccomp.Seccomp")
     rules = profile.get("syscalls") or []

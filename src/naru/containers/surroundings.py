@@ -79,9 +79,11 @@ class Surroundings:
         ]  # fmt: skip
 
     def image_users(self) -> list[Use]:
-        """Which containers stand on which images."""
+        """Which containers stand on which images, or have them mounted."""
         records = [owner.record for owner in self.owners.values()]
-        return [Use(r.id, r.image_id, r.config.image, r.state.status.is_live) for r in records if r.image_id]
+        stand = [Use(r.id, r.image_id, r.config.image, r.state.status.is_live) for r in records if r.image_id]
+        mounted = [(r, mount) for r in records for mount in r.mounts if mount.image_id]
+        return stand + [Use(r.id, mount.image_id, mount.name, r.state.status.is_live) for r, mount in mounted]
 
     def actual_mounts(self, record: Container) -> tuple[MountPoint, ...]:
         """The record's mounts with what is really mounted for a volume that has options of its own."""

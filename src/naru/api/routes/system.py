@@ -18,6 +18,7 @@ from naru.api.images import entry_json
 from naru.api.parameters import parse_timestamp, rfc3339
 from naru.api.routes.networks import volume_json
 from naru.build.cache import Cache, CacheRow
+from naru.containers import cdi
 from naru.containers.engine import Engine
 from naru.containers.records import Status
 from naru.errors import InvalidArgument, Unavailable
@@ -121,7 +122,7 @@ class SystemRoutes:
                     "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": None,
                     "Log": list(LOG_DRIVERS),
                 },
-                "MemoryLimit": has("memory"), "SwapLimit": has("memory"), "CpuCfsPeriod": has("cpu"), "CpuCfsQuota": has("cpu"),
+                "MemoryLimit": has("memory"), "SwapLimit": host.swap_limit, "CpuCfsPeriod": has("cpu"), "CpuCfsQuota": has("cpu"),
                 "CPUShares": has("cpu"), "CPUSet": has("cpuset"), "PidsLimit": has("pids"), "IPv4Forwarding": True, "Debug": False,
                 "NFd": len(os.listdir("/proc/self/fd")), "OomKillDisable": has("memory") and not v2,
                 "NGoroutines": len(asyncio.all_tasks()), "SystemTime": rfc3339(time.time_ns()), "LoggingDriver": engine.around.log_default.type,
@@ -143,7 +144,7 @@ class SystemRoutes:
                 "LiveRestoreEnabled": True, "Isolation": "", "InitBinary": "docker-init", "ContainerdCommit": {"ID": ""},
                 "RuncCommit": {"ID": ""}, "InitCommit": {"ID": ""},
                 "SecurityOptions": ["name=seccomp,profile=builtin", *(["name=cgroupns"] if v2 else [])],
-                "CDISpecDirs": [], "FirewallBackend": {"Driver": "nftables"}, "Warnings": None,
+                "CDISpecDirs": list(cdi.FOLDERS), **_vendor_devices(request), "FirewallBackend": {"Driver": "nftables"}, "Warnings": None,
             }
         )  # fmt: skip
 
@@ -257,6 +258,12 @@ class SystemRoutes:
         server = str(value.get("serveraddress") or "docker.io")
         token = await self._engine.registry.check_login(server, credentials) if credentials else ""
         await request.answer({"Status": "Login Succeeded", **({"IdentityToken": token} if token else {})})
+
+
+def _vendor_devices(request: Request) -> Json:
+    """`DiscoveredDevices` (API 1.50): what CDI files describe now; absent when they describe nothing."""
+    names = sorted(cdi.read().devices) if request.at_least(1, 50) else []
+    return {"DiscoveredDevices": [{"Source": "cdi", "ID": name} for name in names]} if names else {}
 
 
 def _cache_json(row: CacheRow) -> Json:
