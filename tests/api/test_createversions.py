@@ -20,7 +20,10 @@ def asked(version: Version, **value: Any) -> Meaning:
 
 def test_the_containers_mac_address_became_its_endpoints() -> None:
     assert asked((1, 43), MacAddress="02:42:ac:11:00:99").request.mac_address == "02:42:ac:11:00:99"
-    assert asked((1, 44), MacAddress="nonsense").request.mac_address == ""
+    kept = asked((1, 44), MacAddress="02:42:ac:11:00:99")
+    assert kept.request.mac_address == "02:42:ac:11:00:99" and "deprecated" in kept.warnings[0]
+    gone = asked((1, 52), MacAddress="nonsense")
+    assert gone.request.mac_address == "" and not gone.warnings
 
 
 def test_start_intervals_are_dropped_for_those_who_do_not_know_them() -> None:

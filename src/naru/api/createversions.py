@@ -16,12 +16,17 @@ from naru.wire.decode import replace_struct
 
 _INTERFACE_SYSCTL = re.compile(r"net\.[^.]+\.(?:conf|neigh)\.eth[0-9]+\..+")
 
+_MAC_WARNING = (
+    "The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig instead."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
     request: CreateRequest
     flat_read_only: bool  # read-only binds leave what is mounted below them writable
     tell_empty_bindings: bool
+    warnings: tuple[str, ...]
 
 
 def meaning(request: CreateRequest, version: Version) -> Meaning:
@@ -37,13 +42,16 @@ def meaning(request: CreateRequest, version: Version) -> Meaning:
     if version < (1, 44) and len(networks or {}) > 1:
         names = ", ".join(sorted(networks or {}))
         raise InvalidArgument(f"Container cannot be created with multiple network endpoints: {names}")
-    if version >= (1, 44):
-        request = replace_struct(request, mac_address="")  # an endpoint's since then
-    elif request.healthcheck is not None:
+    warnings: tuple[str, ...] = ()
+    if version >= (1, 52):
+        request = replace_struct(request, mac_address="")
+    elif version >= (1, 44) and request.mac_address:
+        warnings = (_MAC_WARNING,)
+    if version < (1, 44) and request.healthcheck is not None:
         request = replace_struct(request, healthcheck=replace_struct(request.healthcheck, start_interval=0))
     if version < (1, 40) and host is not None and not host.ipc_mode:
         request = replace_struct(request, host_config=replace_struct(host, ipc_mode="shareable"))
-    return Meaning(request, version < (1, 44), version >= (1, 52))
+    return Meaning(request, version < (1, 44), version >= (1, 52), warnings)
 
 
 def _check_types(host: HostConfig) -> None:

@@ -64,7 +64,7 @@ class ContainerRoutes:
             request.query.text("name"), asked.request, platform,
             flat_read_only=asked.flat_read_only, tell_empty_bindings=asked.tell_empty_bindings,
         )  # fmt: skip
-        await request.answer({"Id": created.id, "Warnings": list(created.warnings)}, 201)
+        await request.answer({"Id": created.id, "Warnings": [*asked.warnings, *created.warnings]}, 201)
 
     def _settings(self, record: Container, request: Request) -> dict[str, Any]:
         networking = self._engine.networking
