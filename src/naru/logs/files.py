@@ -16,6 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+from isal import isal_zlib
+
 PACKED = ".gz"
 BLOCK_BYTES = 1 << 20
 
@@ -117,13 +119,13 @@ class Unpacking:
         self._file.close()
 
 
-def pack(path: str, level: int = 1) -> None:
+def pack(path: str) -> None:
     """`path` → `path.gz`, whole or not at all. Blocks for as long as it takes; the compressor does not hold the GIL."""
     packed, part = path + PACKED, path + ".part"
     try:
         with open(path, "rb", buffering=0) as source, open(part, "wb") as target:
             os.fchmod(target.fileno(), 0o640)
-            gzip = zlib.compressobj(level, wbits=31)
+            gzip = isal_zlib.compressobj(level=1, wbits=31)
             while block := source.read(BLOCK_BYTES):
                 target.write(gzip.compress(block))
             target.write(gzip.flush())
