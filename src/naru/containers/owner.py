@@ -93,6 +93,9 @@ class Owner:
                 result = await work()
             except NaruError as error:
                 _fail(future, error)
+            except OSError as error:  # of the host's disk or kernel, which is not a fault of ours
+                log.error("container %s: %s", self.record.id[:12], error)
+                _fail(future, Internal(f"container {self.record.id}: {error.filename or ''}: {error.strerror}"))
             except Exception as error:
                 log.exception("container %s: %s", self.record.id[:12], error)
                 _fail(future, Internal(f"container {self.record.id}: {error}"))
@@ -159,14 +162,12 @@ class Owner:
 
     async def rename(self, name: str) -> None:
         old = self.record.name
-        self.record = replace(self.record, name=name)
-        self._store()
+        self._keep(replace(self.record, name=name))
         self.announce("rename", oldName=f"/{old}")
 
     async def change(self, change: Callable[[Container], Container]) -> None:
         """Replace what the user asked for; the state stays the owner's."""
-        self.record = change(self.record)
-        self._store()
+        self._keep(change(self.record))
 
     async def update(self, change: Callable[[Container], Container]) -> None:
         """New limits, at once if it runs. Raises Internal in the runtime's words; then the old ones stand."""
@@ -178,8 +179,7 @@ class Owner:
                 await self._around.runtime.update(self.record.id, limits)
             except RuntimeFailure as error:
                 raise Internal(f"Cannot update container {self.record.id}: {error}") from error
-        self.record = changed
-        self._store()
+        self._keep(changed)
         self.announce("update")
 
     async def finish_removal(self) -> None:
@@ -370,10 +370,10 @@ class Owner:
         self._publish(status=Status.REMOVING)
         try:
             await self._around.delete_files(self.record, volumes)
-        except OSError as error:
-            self._publish(status=Status.DEAD, error=f"{error.strerror}: {error.filename}")
+            self._around.forget(self)
+        except (OSError, NaruError) as error:
+            self._publish(status=Status.DEAD, error=str(error))
             raise Internal(f"container {self.record.id}: driver failed to remove root filesystem: {error}") from error
-        self._around.forget(self)
         self._removed = True
         self._release_pending()
         self.announce("destroy")
@@ -396,8 +396,21 @@ class Owner:
         return Cgroup(self._around.host, self._cgroup_path())
 
     def _publish(self, **changes: Any) -> None:
+        """What is so is so, even where it cannot be written down: the next daemon asks the kernel and the monitor's files."""
         self.record = self.record.with_state(**changes)
-        self._store()
+        try:
+            self._store()
+        except Internal as error:
+            log.error("container %s: that it is %s: %s", self.record.id[:12], self.record.state.status.value, error)
+
+    def _keep(self, record: Container) -> None:
+        """Raises Internal, and then nothing has changed."""
+        old, self.record = self.record, record
+        try:
+            self._store()
+        except Internal:
+            self.record = old
+            raise
 
     def _store(self) -> None:
         self._around.db.write(
