@@ -16,13 +16,13 @@ from naru.store.reserve import Reserve
 
 pytestmark = pytest.mark.root
 INSERT = "INSERT INTO volume (name, record) VALUES (?, ?)"
-SIZE = 1 << 20
+SIZE = 3 << 20
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A small file system."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(tmp_path)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=14m", "tmpfs", str(tmp_path)], check=True)
     try:
         yield tmp_path
     finally:
@@ -60,7 +60,7 @@ def test_it_is_taken_given_up_and_taken_back(disk: Path) -> None:
 
 
 def test_a_disk_too_small_for_one_is_no_reason_not_to_start(disk: Path) -> None:
-    reserve = Reserve(str(disk / "reserve"), 5 << 20)
+    reserve = Reserve(str(disk / "reserve"), 9 << 20)
     assert not reserve.is_whole and not reserve.give_up()
 
 
