@@ -117,6 +117,7 @@ class Owner:
         if Action.CANCEL_RESTART in step.actions:
             self._cancel_restart()
         self._user_stopped = False
+        await self._around.wait_sources(self.record.mounts)
         await self._launch(restarts=0)
 
     async def signal(self, number: int, *, announce: bool = True) -> None:
@@ -189,6 +190,18 @@ class Owner:
     async def settle_missed_end(self) -> None:
         """It ended while no daemon watched."""
         await self._settle()
+
+    def agree_on_pause(self) -> None:
+        """A daemon may have died between the freezing of the processes, or their thawing, and its note of it."""
+        frozen = self.cgroup().is_frozen()
+        if frozen != (self.record.state.status is Status.PAUSED):
+            self._publish(status=Status.PAUSED if frozen else Status.RUNNING)
+
+    def bury_soon(self) -> asyncio.Future[None]:
+        """What a run has left is cleared in the background; the next start waits for that."""
+        if self._burial is None or self._burial.done():
+            self._burial = asyncio.ensure_future(self._remove_run())
+        return self._burial
 
     def restart_soon(self) -> None:
         """Its policy wants it to run; an error is its own, and recorded."""
@@ -332,13 +345,14 @@ class Owner:
                 delay_ns / 1e9, self._submit, lambda: self._restart_now(restarts)
             )
         self._waiters.ended(end.code)
-        self._burial = asyncio.ensure_future(self._remove_run())
+        self.bury_soon()
         if auto_remove and self.record.host.auto_remove and delay_ns is None:
             await self._delete(volumes=True)
 
     async def _restart_now(self, restarts: int) -> None:
         self._restart = None
         if Action.LAUNCH in self._step(Event.RESTART_DUE).actions:
+            await self._around.wait_sources(self.record.mounts)
             await self._launch(restarts=restarts)
 
     def _cancel_restart(self) -> None:
@@ -351,17 +365,21 @@ class Owner:
         process = Process(state.monitor_pid, state.monitor_start)
         self.cgroup().kill()
         if not await self._watch.wait_end_within(monitor.KILL_GRACE_S):
-            process.kill()
+            if not self.cgroup().pids():  # it is the monitor that does not end
+                process.kill()
             if not await self._watch.wait_end_within(1.0):
-                raise Internal(f"container {self.record.id}: its processes do not end")
+                raise Internal(
+                    f'cannot remove container "{self.record.name}": could not kill: tried to kill container, but did not '
+                    "receive an exit event"
+                )
         await self._settle(auto_remove=False)
 
     async def _wait_buried(self) -> None:
         """Nothing of an earlier run is left: its mounts stand on the same directories."""
         await self._watch.wait_gone()
-        if self._burial is not None:
-            await self._burial
-            self._burial = None
+        burial, self._burial = self._burial, None
+        if burial is not None:
+            await burial
 
     async def _remove_run(self) -> None:
         await self._around.runtime.bury(self.record.id, self.cgroup())
