@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from naru.containers import lifecycle, monitor, validate
 from naru.containers.devices import limited
@@ -56,7 +57,10 @@ class Owner:
         self._waiters = Waiters()
         self._queue: asyncio.Queue[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = asyncio.Queue()
         self._restart: asyncio.TimerHandle | None = None
-        self._watch = Watch(around.runtime.exits, record.id, on_end=lambda: self._submit(self._on_exit))
+        self.attached: WeakSet[ConmonStdio] = WeakSet()  # streams that somebody has open
+        self._watch = Watch(
+            around.runtime.exits, record.id, on_end=lambda: self._submit(self._on_exit), on_first_end=self._drain
+        )
         self._burial: asyncio.Future[None] | None = None  # of the last run, under way
         self._removed = False
         self._user_stopped = False
@@ -289,7 +293,17 @@ class Owner:
     async def _connect_pending(self, bundle: str) -> None:
         pending, self.pending = self.pending, []
         for attach in pending:
-            attach.settle(await ConmonStdio.connect(bundle))
+            attach.settle(await self.connect(bundle))
+
+    async def connect(self, bundle: str) -> ConmonStdio:
+        """Streams of the run. Raises ConnectionError, FileNotFoundError, TimeoutError."""
+        stdio = await ConmonStdio.connect(bundle)
+        self.attached.add(stdio)
+        return stdio
+
+    def _drain(self) -> None:
+        for stdio in list(self.attached):
+            stdio.drain()
 
     def _release_pending(self) -> None:
         pending, self.pending = self.pending, []

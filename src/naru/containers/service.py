@@ -283,7 +283,12 @@ class Containers:
         if status is Status.RESTARTING:
             raise Conflict(f"container {owner.record.id} is restarting, wait until the container is running")
         if status is Status.RUNNING:
-            return await ConmonStdio.connect(self._around.runtime.bundle(owner.record.id))
+            try:
+                return await owner.connect(self._around.runtime.bundle(owner.record.id))
+            except (FileNotFoundError, ConnectionError):  # it has ended, and its owner has not got round to saying so
+                pending = PendingAttach()
+                pending.settle(None)
+                return pending
         pending = PendingAttach()
         owner.pending.append(pending)
         return pending
