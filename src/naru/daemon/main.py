@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -55,6 +56,7 @@ async def serve(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGUSR1, tell_tasks)
     os.umask(0o022)
     adopt_orphans()
     async with running(config) as app:
@@ -75,6 +77,12 @@ async def serve(config: Config) -> None:
                         os.unlink(host.removeprefix("unix://"))
             with suppress(FileNotFoundError):
                 os.unlink(_pidfile(config))
+
+
+def tell_tasks() -> None:
+    """To the log: how many tasks there are, and of which kinds. For whoever looks for a leak."""
+    kinds = Counter(task.get_coro().__qualname__ for task in asyncio.all_tasks())  # type: ignore[union-attr]
+    log.warning("asyncio tasks: %d (%s)", kinds.total(), ", ".join(f"{n} {kind}" for kind, n in kinds.most_common(12)))
 
 
 def _listen(host: str, group: str) -> socket.socket:
