@@ -36,6 +36,9 @@ from naru.linux.nft import Nft
 SLOPE_BYTES = 100  # per exec
 WARM_EXECS = 256  # what the daemon remembers of ended execs is no leak
 SETTLE_S = 5.0
+POOL_THREADS = (
+    min(32, (os.cpu_count() or 1) + 4) + 6
+)  # asyncio's grows as it is needed; the others are the daemon's own
 
 
 def counts(daemon: Daemon) -> dict[str, int]:
@@ -192,6 +195,7 @@ def audit(daemon: Daemon, *, runs: int, execs: int, clients: int) -> list[str]:
     print(f"{runs} runs in {run_s:.1f} s, {execs} execs in {exec_s:.1f} s; memory {after_runs >> 10} → {middle >> 10} → {after >> 10} KiB: "
           f"{slope:.0f} bytes an exec", flush=True)  # fmt: skip
     found = []
+    before["threads"] = max(before["threads"], POOL_THREADS)
     for what, count in before.items():
         mark = "" if now[what] <= count else "  <-- left"
         print(f"{what:22} {count:6} {now[what]:6}{mark}")

@@ -19,6 +19,7 @@ from naru.daemon.compose import running
 from naru.daemon.config import Config, arguments, load
 from naru.errors import InvalidArgument, NaruError
 from naru.linux.process import adopt_orphans, keep_descriptors
+from naru.linux.threads import share_memory
 
 log = logging.getLogger("naru.daemon")
 _SWITCH_S = 0.001  # how long a thread may keep the event loop waiting for the interpreter
@@ -36,6 +37,7 @@ def main(argv: Sequence[str]) -> int:
         level = _LEVELS["debug" if config.debug else config.log_level]
         logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
         keep_descriptors()
+        share_memory()
         sys.setswitchinterval(_SWITCH_S)
         asyncio.run(serve(config))
     except NaruError as error:
