@@ -36,6 +36,9 @@ _RLIMITS = {  # numbers of getrlimit(2)
     "NPROC": 6, "RSS": 5, "RTPRIO": 14, "RTTIME": 15, "SIGPENDING": 11, "STACK": 3,
 }  # fmt: skip
 
+_ARGUMENTS_BYTES = 2 << 20  # execve(2): a quarter of the stack's limit, which is mostly 8 MiB; never more than 6 MiB
+_POINTER_BYTES = 9  # one for each string, and its final zero
+
 
 def name(text: str) -> str:
     """The name without its slash."""
@@ -162,6 +165,10 @@ def launch_options(value: HostConfig, config: Config) -> None:
     sysctls(value)
     if config.domainname and value.uts_mode == "host":
         raise Internal(f'{_REFUSED}sysctl "kernel.domainname" is not in a separate kernel namespace')
+    words = [*(config.entrypoint or ()), *(config.cmd or ()), *(config.env or ())]
+    raised = any(limit.name.lower().endswith("stack") for limit in value.ulimits or [])
+    if sum(len(word) + _POINTER_BYTES for word in words) > (_ARGUMENTS_BYTES if not raised else 3 * _ARGUMENTS_BYTES):
+        raise Internal(f"{_IN_INIT}exec: argument list too long")  # crun would take hours to find that out
     for entry in config.env or []:
         if "\0" in entry:
             name = entry.partition("=")[0]
