@@ -80,6 +80,7 @@ class Daemon:
             "--host", self.url, "--data-root", self.data_root, "--exec-root", self.exec_root, "--bridge", self.bridge,
             "--bip", self.bip, "--cgroup-parent", self.cgroup, *flags,
         ]  # fmt: skip
+        self.prefix: list[str] = []  # a command that executes the daemon
         self._process: subprocess.Popen[bytes] | None = None
         self._client: docker.DockerClient | None = None
 
@@ -95,7 +96,7 @@ class Daemon:
             ready.bind(notify)
             ready.settimeout(READY_S)
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "naru", "daemon", *self.flags], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                [*self.prefix, sys.executable, "-m", "naru", "daemon", *self.flags], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env={**os.environ, "NOTIFY_SOCKET": notify}, start_new_session=True,
             )  # fmt: skip
             try:

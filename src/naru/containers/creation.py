@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
-from naru.containers import defaults, limits, modes, validate
+from naru.containers import defaults, limits, modes, remap, validate
 from naru.containers.inherit import merge_image
 from naru.containers.mountpoints import Wanted, parse_volumes_from, wanted, with_others
 from naru.containers.names import generate_name
@@ -60,10 +60,13 @@ class Creation:
         validate.config(config)
         host, warnings = limits.adapt(host, around.host)
         validate.host_config(host)
+        around.runtimes.check(host.runtime)
+        if around.networking.remap is not None:
+            remap.check(host)
         id = secrets.token_hex(32)
         config = merge_image(config, image.config.run if image else {})
         config = replace_struct(config, exposed_ports=defaults.exposed_ports(config.exposed_ports))
-        host = defaults.fill(host, around.host, around.runtime.label)
+        host = defaults.fill(host, around.host, around.runtimes.default)
         host = self._resolve_others(host)
         config = self._names(config, host, id)
         mounts = with_others(self._wanted(config, host, flat_read_only), self._volumes_from(host))

@@ -149,6 +149,8 @@ class Execs:
             possible=self._around.capabilities,
         )  # fmt: skip
         spec.pop("oomScoreAdj")
+        if profile := "" if request.privileged else self._around.apparmor(record):
+            spec["apparmorProfile"] = profile
         return spec
 
     async def _spawn_pipes(self, item: Exec) -> PipeStdio:
@@ -217,7 +219,7 @@ class Execs:
         raise Internal(f"exec {item.id}: the runtime sent no terminal")
 
     async def _spawn(self, item: Exec, fds: dict[int, int], options: list[str]) -> None:
-        record, runtime = item.owner.record, self._around.runtime
+        record, runtime = item.owner.record, self._around.runtime_of(item.owner.record)
         spec_path, log_path, pid_path = self._file(item, ".json"), self._file(item, ".log"), self._file(item)
         with open(spec_path, "w") as file:
             json.dump(self._process_spec(item), file)

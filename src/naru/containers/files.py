@@ -23,9 +23,11 @@ from naru.containers.records import Container, MountPoint
 from naru.containers.surroundings import Surroundings
 from naru.errors import Internal, InvalidArgument, NotFound
 from naru.images.feed import through_pipe
+from naru.linux import userns
 from naru.linux.files import Root
 from naru.linux.mounts import open_detached
 from naru.linux.process import wait_readable
+from naru.linux.userns import IdMaps
 from naru.snapshots.apply import extract_into
 from naru.snapshots.diff import is_mount_point, tar_tree
 from naru.snapshots.walk import open_dir, walk
@@ -113,9 +115,11 @@ class Files:
         real = f"{absolute}." if path.endswith("/") else absolute
         name = "." if content_only and found.name != "/" else found.name
 
+        owners = maps.inside if (maps := _maps_of(owner.record)) is not None else None
+
         def work(out: Callable[[bytes], object]) -> None:
             with root:
-                tar_tree(root, real, out, name="" if name == "/" else name)
+                tar_tree(root, real, out, name="" if name == "/" else name, owners=owners)
 
         return found, stream_of(work)
 
@@ -135,10 +139,19 @@ class Files:
             self._check_writable(record, absolute)
             owner_ids = self._owner_of(root, record) if copy_owner else None
 
-            async def consume(fd: int) -> None:
-                await extract_into(root.fd, absolute, fd, no_overwrite_dir_non_dir=keep_kind, owner=owner_ids)
+            with _user_namespace(record) as namespace:
 
-            await through_pipe(body, consume)
+                async def consume(fd: int) -> None:
+                    await extract_into(
+                        root.fd,
+                        absolute,
+                        fd,
+                        no_overwrite_dir_non_dir=keep_kind,
+                        owner=owner_ids,
+                        user_namespace=namespace,
+                    )
+
+                await through_pipe(body, consume)
         owner.announce("extract-to-dir")
 
     def _owner_of(self, root: Root, record: Container) -> tuple[int, int]:
@@ -204,6 +217,24 @@ class Files:
             below += self._around.snapshots.usage_bytes(str(chain))
             chain = parents[chain]
         return own, own + below
+
+
+def _maps_of(record: Container) -> IdMaps | None:
+    """What owners are called in it, which runs; while it does not, we see its files with the owners that it sees."""
+    return userns.maps_of(record.state.pid) if record.state.status.is_live else None
+
+
+@contextmanager
+def _user_namespace(record: Container) -> Iterator[int]:
+    """A descriptor of the one that it runs in; -1 for the host's, and while it does not run."""
+    if _maps_of(record) is None:
+        yield -1
+        return
+    fd = os.open(f"/proc/{record.state.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def _make_mount_point(root: Root, mount: MountPoint) -> None:

@@ -16,10 +16,12 @@ waits) and `start` (runtime start: it runs). Nothing here decides; `owner` does.
 from __future__ import annotations
 
 import asyncio
+import copy
 import fcntl
 import json
 import logging
 import os
+import shutil
 import struct
 import termios
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +38,7 @@ from naru.linux.host import UNIFIED, Host
 from naru.linux.identity import Process
 from naru.linux.mounts import Without, run_in_private_namespace
 from naru.linux.moves import Moves
+from naru.linux.nulldevice import open_private
 from naru.linux.sealed import SealedProgram
 from naru.linux.syscalls import umount
 
@@ -70,20 +73,33 @@ class Runtime:
         program = runtime if runtime.startswith("/") else host.program(runtime)
         self.name = os.path.basename(program)
         self.label = RUNTIME_LABEL
-        self._global = [f"--root={root}/runtime"]
-        if self.name == "crun":
-            self._global.append("--cgroup-manager=cgroupfs")
+        self._global = _global_arguments(self.name, root)
         for folder in ("containers", "runtime", "exits", "execs"):
             os.makedirs(f"{root}/{folder}", mode=0o700, exist_ok=True)
         self._undo = ExitStack()
         self._trash = Trash(f"{root}/trash")
         self._undo.callback(self._trash.close)
         self._runtime = self._seal(program)
+        self._null = open_private(f"{root}/trash")
+        self._undo.callback(os.close, self._null)
         self.exits, self.execs = Files(f"{root}/exits"), Files(f"{root}/execs")
         self._undo.callback(self.exits.close)
         self._undo.callback(self.execs.close)
         self._without_unified = self._undo.enter_context(closing(Without(UNIFIED))) if host.hybrid else None
         self.moves = Moves(host)
+
+    def another(self, program: str, arguments: Sequence[str], label: str) -> Runtime:
+        """The same with another program, closed with this one: bundles, exits and execs are shared. Raises FileNotFoundError."""
+        path = (
+            program if program.startswith("/") else self.host.programs.get(program) or shutil.which(program) or program
+        )
+        if not os.access(path, os.X_OK):
+            raise FileNotFoundError(2, "no such OCI runtime", path)
+        made = copy.copy(self)
+        made.name, made.label = os.path.basename(path), label
+        made._global = [*arguments, *_global_arguments(made.name, self.root)]
+        made._runtime = self._seal(path)
+        return made
 
     def _seal(self, program: str) -> str:
         try:
@@ -149,10 +165,10 @@ class Runtime:
             return process.spawn(argv, env={**_ENV, "_OCI_SYNCPIPE": "3"}, fds={3: sync_write})
 
         try:
-            pid = await run_in_private_namespace(launch)
-        finally:
-            os.close(sync_write)
-        try:
+            try:
+                pid = await run_in_private_namespace(launch)
+            finally:
+                os.close(sync_write)
             answer = await _read_line(sync_read)
         finally:
             os.close(sync_read)
@@ -214,8 +230,10 @@ class Runtime:
         `oom_score_adj`, where otherwise it would be protected as the daemon is."""
         options = [f"--log={log}", "--log-format=json"] if log else []
 
+        nulls = {number: self._null for number in (0, 1, 2) if fds.get(number, process.DEVNULL) == process.DEVNULL}
+
         def run() -> int:
-            pid = process.spawn([self._runtime, *self._global, *options, *words], env=_ENV, fds=fds)
+            pid = process.spawn([self._runtime, *self._global, *options, *words], env=_ENV, fds={**fds, **nulls})
             with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/oom_score_adj", "w") as file:
                 file.write(str(oom_score_adj))
             return pid
@@ -282,7 +300,7 @@ class Runtime:
     def find_processes(self) -> tuple[dict[str, Process], list[tuple[str, Process]]]:
         """What an earlier daemon has left, read from /proc, so that nothing has to be remembered: its conmon processes by
         container id; and the runtime's own that are in the middle of creating a container, with its id."""
-        bundles, state = f"{self.root}/containers/".encode(), self._global[0].encode()
+        bundles, state = f"{self.root}/containers/".encode(), self._global[-1].encode()
         monitors, creating = {}, []
         for entry in os.listdir("/proc"):
             if not entry.isdigit():
@@ -298,7 +316,7 @@ class Runtime:
                 bundle = words[words.index(b"-b") + 1]
                 if bundle.startswith(bundles):
                     monitors[bundle.removeprefix(bundles).decode()] = found
-            elif state in words and next((w for w in words[1:] if not w.startswith(b"-")), b"") in (b"create", b"run"):
+            elif state in words and _command(words, state) in (b"create", b"run"):
                 creating.append((words[-1].decode(), found))
         return monitors, creating
 
@@ -309,6 +327,16 @@ class Runtime:
             os.write(fd, f"{height} {width}\n".encode())
         finally:
             os.close(fd)
+
+
+def _command(words: Sequence[bytes], last_option: bytes) -> bytes:
+    behind = words[words.index(last_option) + 1 :]
+    return next((word for word in behind if not word.startswith(b"-")), b"")
+
+
+def _global_arguments(name: str, root: str) -> list[str]:
+    """In front of a command; the root last, behind whatever else a user wants there (see `find_processes`)."""
+    return [*(["--cgroup-manager=cgroupfs"] if name == "crun" else []), f"--root={root}/runtime"]
 
 
 def _open_gate(fifo: str) -> bool:

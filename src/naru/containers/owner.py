@@ -175,7 +175,7 @@ class Owner:
             try:
                 version = self._around.host.cgroup_version
                 limits = resources(changed, version, lift=True, numbers=limited(changed.host))
-                await self._around.runtime.update(self.record.id, limits)
+                await self._around.runtime_of(self.record).update(self.record.id, limits)
             except RuntimeFailure as error:
                 raise Internal(f"Cannot update container {self.record.id}: {error}") from error
         self.record = changed
@@ -200,7 +200,9 @@ class Owner:
         around = self._around
         around.runtime.moves.prepare()
         self.record = record = around.with_joined_name(self.record)
+        label = around.runtime.label
         try:
+            label = around.runtime_of(record).label
             async with AsyncExitStack() as undo:
                 validate.launch_options(record.host, record.config)
                 await self._wait_buried()
@@ -213,11 +215,11 @@ class Owner:
                     self._create(bundle, sandbox, undo), around.networking.join(record, sandbox, undo)
                 )
                 await self._connect_pending(bundle)
-                await around.runtime.start(record.id)
+                await around.runtime_of(record).start(record.id)
                 undo.pop_all()
             sandbox.close()
         except RuntimeFailure as error:
-            raise self._failed(start_failure(str(error), record.argv, around.runtime.label)) from error
+            raise self._failed(start_failure(str(error), record.argv, label)) from error
         except NaruError as error:
             raise self._failed((error, 128)) from error
         except OSError as error:
@@ -246,8 +248,8 @@ class Owner:
             )  # fmt: skip
             mounts = around.snapshots.mounts(record.id)
             shown = replace(record, mounts=around.actual_mounts(record))
-            process, pid = await around.runtime.create(
-                record.id, lambda: prepare(shown, replace(launch, network=sandbox.make()), mounts),
+            process, pid = await around.runtime_of(record).create(
+                record.id, lambda: prepare(shown, replace(launch, network=sandbox.make(), shift=sandbox.shift), mounts),
                 log_path=around.log_path(record), log_max_bytes=backstop_bytes(record.host.log_config), tty=record.config.tty, stdin=record.config.open_stdin,
                 leave_stdin_open=not record.config.stdin_once,
             )  # fmt: skip

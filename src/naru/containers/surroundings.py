@@ -9,10 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from naru.containers import cdi, devices, modes, placing, seccompfile, securityopt, tmpfs
+from naru.containers.apparmor import DEFAULT_PROFILE
 from naru.containers.cdi import Edits
 from naru.containers.monitor import Runtime
 from naru.containers.networking import Networking
 from naru.containers.records import Container, MountPoint
+from naru.containers.runtimes import Runtimes
 from naru.containers.runtimespec import Spec, capabilities, host_capabilities
 from naru.errors import InvalidArgument, NotFound
 from naru.events import Bus, Event
@@ -52,8 +54,13 @@ class Surroundings:
     log_default: LogConfig = field(
         default_factory=lambda: LogConfig(type="json-file")
     )  # of containers that ask for no other
+    runtimes: Runtimes = field(init=False)  # `runtime`, and others that containers may ask for
     on_start: tuple[Callable[[Owner], None], ...] = ()
     on_end: tuple[Callable[[Owner], None], ...] = ()
+
+    def runtime_of(self, record: Container) -> Runtime:
+        """Raises Internal, FileNotFoundError for one that is not there."""
+        return self.runtimes.of(record.host.runtime)
 
     @staticmethod
     def now_ns() -> int:
@@ -237,8 +244,9 @@ class Surroundings:
         return seccompfile.convert(text, bounding, self.host.machine, self.host.kernel_version) or {}
 
     def apparmor(self, record: Container) -> str:
-        """The profile to run under, which must be loaded; "" on hosts without AppArmor, where Docker takes any name too."""
-        profile = securityopt.apparmor(record.host.security_opt or [])
-        return (
-            profile if self.host.apparmor and not record.host.privileged and profile != securityopt.UNCONFINED else ""
-        )
+        """The profile to run under; "" for none, and on hosts without AppArmor, where Docker takes any name too."""
+        if not self.host.apparmor:
+            return ""
+        asked = securityopt.apparmor(record.host.security_opt or [])
+        profile = asked or (securityopt.UNCONFINED if record.host.privileged else DEFAULT_PROFILE)
+        return "" if profile == securityopt.UNCONFINED or record.host.privileged else profile

@@ -24,8 +24,6 @@ _REFUSED = (
     "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: "
 )
 _IN_INIT = f"{_REFUSED}unable to start container process: error during container init: "
-RUNTIMES = ("", "crun", "runc", "io.containerd.runc.v2")  # all the one that the daemon has
-_SHIM = re.compile(r"io\.containerd\.[a-z0-9-]+\.v[0-9]+")  # Docker takes any such name until it starts one
 _DEVICE_RULE = re.compile(r"[acb] (\d+|\*):(\d+|\*) [rwm]{1,3}")
 _IPC_SYSCTLS = {
     "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni",
@@ -122,8 +120,6 @@ def _fields(value: HostConfig) -> None:
         raise InvalidArgument(f"Invalid value {value.oom_score_adj}, range for oom score adj is [-1000, 1000]")
     if value.isolation.lower() not in ("", "default"):
         raise InvalidArgument(f"invalid isolation ({value.isolation}): linux only supports 'default'")
-    if value.runtime not in RUNTIMES and not _SHIM.fullmatch(value.runtime):
-        raise InvalidArgument(f"unknown or invalid runtime name: {value.runtime}")
     if any(not key for key in value.annotations or {}):
         raise InvalidArgument("invalid Annotations: the empty string is not permitted as an annotation key")
 
@@ -153,12 +149,6 @@ def sysctls(value: HostConfig) -> None:
 
 def launch_options(value: HostConfig, config: Config) -> None:
     """What Docker finds out only when the container is started. Raises Internal."""
-    if value.runtime not in RUNTIMES:
-        kind, version = value.runtime.split(".")[-2:]
-        raise Internal(
-            f'failed to create task for container: failed to start shim: failed to resolve runtime path: runtime "{value.runtime}" '
-            f'binary not installed "containerd-shim-{kind}-{version}": file does not exist'
-        )
     sysctls(value)
     if config.domainname and value.uts_mode == "host":
         raise Internal(f'{_REFUSED}sysctl "kernel.domainname" is not in a separate kernel namespace')

@@ -25,6 +25,7 @@ from naru.api.routes.networks import NetworkRoutes
 from naru.api.routes.streams import StreamRoutes
 from naru.api.routes.system import SystemRoutes
 from naru.build.solve import Builder
+from naru.containers import remapcheck
 from naru.containers.adoption import Adoption
 from naru.containers.checks import Checks
 from naru.containers.commits import Commits
@@ -37,6 +38,8 @@ from naru.containers.networking import Networking
 from naru.containers.owner import Owner
 from naru.containers.processes import Processes
 from naru.containers.records import Container
+from naru.containers.remap import load as load_remap
+from naru.containers.runtimes import Runtimes, definitions
 from naru.containers.service import Containers
 from naru.containers.steprunner import Steps
 from naru.containers.surroundings import Surroundings
@@ -147,6 +150,9 @@ async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitSta
     await networks.start()
     stack.callback(networks.close)
 
+    remap = await load_remap(config.userns_remap, config.exec_root, host.programs)
+    if remap is not None:
+        await asyncio.to_thread(remapcheck.check, remap, config.exec_root, config.data_root)
     runtime = _runtime(config, host)
     stack.callback(runtime.close)
     group = await stack.enter_async_context(_tasks())
@@ -154,6 +160,8 @@ async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitSta
     stack.callback(logs.close)
     around = _surroundings(config, host, db, bus, runtime, images, snapshots, networks, trash, logs)
     around.log_default = config.log_config
+    around.networking.remap = remap
+    around.runtimes = Runtimes(runtime, definitions(config.runtimes), config.default_runtime)
     images.uses = around.image_users
     containers = Containers(around, lambda owner: _spawn(group, owner))
     execs = Execs(around, group)
@@ -185,7 +193,8 @@ def _registry(config: Config) -> RegistryClient:
 
 def _runtime(config: Config, host: Host) -> Runtime:
     known = config.default_runtime in host.programs or "/" in config.default_runtime
-    return Runtime(host, config.exec_root, config.default_runtime if known else "runc")
+    program = config.default_runtime if known else next(name for name in ("crun", "runc") if name in host.programs)
+    return Runtime(host, config.exec_root, program)
 
 
 def _surroundings(

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from naru.containers.runtimes import definitions
 from naru.errors import InvalidArgument
 from naru.logs.options import check
 from naru.wire.container import LogConfig
@@ -41,6 +42,8 @@ class Config:
     labels: tuple[str, ...] = ()
     log_driver: str = "json-file"
     log_opts: tuple[str, ...] = ()
+    userns_remap: str = ""
+    runtimes: tuple[str, ...] = ()  # name=path, or name= and a JSON object
 
     @property
     def log_config(self) -> LogConfig:
@@ -57,6 +60,7 @@ class _Option:
     many: bool = False
     pairs: bool = False  # many, and in the file an object
     switch: bool = False
+    objects: bool = False  # many, and in the file an object of objects, each of which becomes name=JSON
 
 
 OPTIONS = (
@@ -78,6 +82,8 @@ OPTIONS = (
     _Option("labels", "labels", ("--label",), "Label (key=value) of the daemon", many=True),
     _Option("log_driver", "log-driver", ("--log-driver",), "Log driver of containers that ask for none"),
     _Option("log_opts", "log-opts", ("--log-opt",), "Option (key=value) of that driver", many=True, pairs=True),
+    _Option("userns_remap", "userns-remap", ("--userns-remap",), "User (USER[:GROUP], or default) whose subordinate ids containers have as theirs"),
+    _Option("runtimes", "runtimes", ("--add-runtime",), "Another OCI runtime (NAME=PATH) that containers may ask for", many=True, objects=True),
 )  # fmt: skip
 _BY_KEY = {option.key: option for option in OPTIONS}
 # Keys of daemon.json that say what is so anyway, or that only tune what works without: taken, and without effect.
@@ -176,16 +182,18 @@ def _read_file(path: str) -> dict[str, Any]:
         option = _BY_KEY.get(key)
         if option is None:
             continue
-        wanted = dict if option.pairs else list if option.many else bool if option.switch else str
+        wanted = dict if option.pairs or option.objects else list if option.many else bool if option.switch else str
         entries = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
-        if not isinstance(item, wanted) or not all(isinstance(entry, str) for entry in entries):
+        if not isinstance(item, wanted) or not all(isinstance(e, dict if option.objects else str) for e in entries):
             raise InvalidArgument(
-                f"unable to configure the daemon with file {path}: {key}: expected a {_NAMES[wanted]}"
+                f"unable to configure the daemon with file {path}: {key}: expected a "
+                f"{'object of objects' if option.objects else _NAMES[wanted]}"
             )
-    return {
-        key: [f"{name}={text}" for name, text in item.items()] if isinstance(item, dict) else item
-        for key, item in value.items()
-    }
+    return {key: _pairs(item) if isinstance(item, dict) else item for key, item in value.items()}
+
+
+def _pairs(item: Mapping[str, Any]) -> list[str]:
+    return [f"{name}={entry if isinstance(entry, str) else json.dumps(entry)}" for name, entry in item.items()]
 
 
 _NAMES: dict[type, str] = {dict: "object of strings", list: "list of strings", bool: "boolean", str: "string"}
@@ -217,6 +225,7 @@ def _validate(config: Config) -> None:
         check(config.log_config)
     except InvalidArgument as error:
         raise InvalidArgument(f"failed to set log opts: {error}") from error
+    definitions(config.runtimes)
     for name in ("data_root", "exec_root"):
         if not getattr(config, name).startswith("/"):
             raise InvalidArgument(f"{name.replace('_', '-')} {getattr(config, name)!r} is not an absolute path")

@@ -91,10 +91,11 @@ async def apply_layer(
 
 async def extract_into(
     root: int, folder: str, archive: int, *, no_overwrite_dir_non_dir: bool = False,
-    owner: tuple[int, int] | None = None, limit_bytes: int = LIMIT_BYTES,
+    owner: tuple[int, int] | None = None, user_namespace: int = -1, limit_bytes: int = LIMIT_BYTES,
 ) -> Unpacked:  # fmt: skip
     """Unpack the tar (of any compression) that can be read from `archive` into `folder` of the tree `root`, which is
-    taken as `/`: links in folder and in the archive lead nowhere else. `owner` replaces the owners in the archive.
+    taken as `/`: links in folder and in the archive lead nowhere else. `owner` replaces the owners in the archive. With a
+    descriptor of a user namespace it is done by its root, with its ids.
 
     Raises InvalidArgument, Unsupported, Unavailable; entries before the faulty one have been written.
     """
@@ -107,7 +108,7 @@ async def extract_into(
         ids,
         "/" + folder.lstrip("/"),
     ]
-    return await _run(root, archive, settings)
+    return await _run(root, archive, settings, user_namespace)
 
 
 async def _unpack(blob: int, target: str, limit_bytes: int) -> Unpacked:
@@ -120,11 +121,13 @@ async def _unpack(blob: int, target: str, limit_bytes: int) -> Unpacked:
         os.close(root)
 
 
-async def _run(root: int, archive: int, settings: list[str]) -> Unpacked:
+async def _run(root: int, archive: int, settings: list[str], user_namespace: int = -1) -> Unpacked:
     argv = [_PYTHON, "-I", "-S", "-X", "utf8", _SCRIPT, _SOURCE, _LIBRARIES, str(os.getpid()), *settings]
+    fds = {0: archive, 3: root} if user_namespace < 0 else {0: archive, 3: root, 4: user_namespace}
+    argv.append("01"[user_namespace >= 0])
     report, faults = (os.memfd_create(name, os.MFD_CLOEXEC) for name in ("report", "faults"))
     try:
-        child = Child(spawn(argv, env={}, fds={0: archive, 1: report, 2: faults, 3: root}))
+        child = Child(spawn(argv, env={}, fds={**fds, 1: report, 2: faults}))
         try:
             code = await child.wait_exit()
         except asyncio.CancelledError:

@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from isal import isal_zlib
 
@@ -24,6 +25,9 @@ from naru.snapshots.overlay import Snapshots
 from naru.snapshots.tarformat import BLOCKDEV, CHAR, DIR, FIFO, FILE, HARDLINK, SYMLINK, Entry
 from naru.snapshots.tarstream import TarWriter
 from naru.snapshots.walk import Found, open_dir, walk
+
+if TYPE_CHECKING:
+    from naru.snapshots.tarstream import Owners
 
 _BATCH = 1 << 18
 _GZIP = 31  # zlib's window bits for a gzip header and trailer
@@ -101,9 +105,11 @@ def write_layer(snapshots: Snapshots, key: str, store: ContentStore, claim: Clai
         os.close(top)
 
 
-def tar_tree(root: Root, path: str, out: Callable[[bytes], object], *, name: str = "") -> None:
+def tar_tree(
+    root: Root, path: str, out: Callable[[bytes], object], *, name: str = "", owners: Owners | None = None
+) -> None:
     """Write the file or the tree at path, beneath root, as a tar whose first entry is called `name`; with no name, the
-    content of the directory alone. A link at path itself is written as a link. Raises OSError, InvalidArgument.
+    content of the directory alone. A link at path itself is written as a link. `owners` renames owners. Raises OSError, InvalidArgument.
     """
     fd = root.open(path, os.O_PATH | os.O_NOFOLLOW)
     try:
@@ -111,20 +117,22 @@ def tar_tree(root: Root, path: str, out: Callable[[bytes], object], *, name: str
         if stat.S_ISDIR(found.st_mode):
             top = open_dir(".", fd)
             try:
-                _tar_dir(top, name, out, whiteouts=False)
+                _tar_dir(top, name, out, whiteouts=False, owners=owners)
             finally:
                 os.close(top)
             return
         with root.parent(path) as (folder, last):
-            writer = TarWriter(out)
+            writer = TarWriter(out, owners)
             _add(writer, Found(name or last, last, folder, os.stat(last, dir_fd=folder, follow_symlinks=False)), {})
             writer.close()
     finally:
         os.close(fd)
 
 
-def _tar_dir(top: int, name: str, out: Callable[[bytes], object], *, whiteouts: bool) -> None:
-    writer = TarWriter(out)
+def _tar_dir(
+    top: int, name: str, out: Callable[[bytes], object], *, whiteouts: bool, owners: Owners | None = None
+) -> None:
+    writer = TarWriter(out, owners)
     links: dict[tuple[int, int], str] = {}
     if name:
         writer.add(_entry(name + "/", DIR, os.fstat(top), _xattrs(top)))

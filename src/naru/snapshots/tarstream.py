@@ -29,6 +29,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    Owners = Callable[[int, int], tuple[int, int]]  # (user, group) → those of the archive
+
 ENTRY_LIMIT = 4_000_000
 _METADATA_PER_ENTRY = 4  # a name, a link and a pax header; one to spare
 _PIECE = 1 << 20
@@ -172,14 +174,18 @@ class TarReader:
 
 
 class TarWriter:
-    """Entries into a tar, in the order given. `out` takes the bytes; `close` ends the archive, not what is behind out."""
+    """Entries into a tar, in the order given. `out` takes the bytes; `close` ends the archive, not what is behind out.
+    `owners` says what an owner (user, group) is called in the archive."""
 
-    def __init__(self, out: Callable[[bytes], object]) -> None:
+    def __init__(self, out: Callable[[bytes], object], owners: Owners | None = None) -> None:
         self._out = out
+        self._owners = owners
 
     def add(self, entry: Entry, read: Callable[[int], bytes] | None = None) -> None:
         """Write entry; `read(n)` gives its body. One that ends early (a file cut short as we read it) is filled up with
         zeros, as GNU tar does: the size has been written already."""
+        if self._owners is not None:
+            entry.uid, entry.gid = self._owners(entry.uid, entry.gid)
         self._out(encode_header(entry))
         left = entry.size
         while left:

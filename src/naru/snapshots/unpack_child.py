@@ -1,6 +1,6 @@
 """The child that unpacks a foreign archive: `python -I -S unpack_child.py <settings>`, started by `apply` only.
 
-Descriptors: 0 the archive, 1 the report, 3 the target directory. It chroots into the target before it reads the first
+Descriptors: 0 the archive, 1 the report, 3 the target directory, and perhaps 4, a user namespace. It chroots into the target before it reads the first
 header. It ends with exit code 0 and one report: fields separated by NUL, which no path can hold (no JSON: loading it
 would take longer than unpacking a small layer).
 
@@ -15,7 +15,7 @@ import sys
 
 
 def main(argv: list[str]) -> list[str]:
-    source, libraries, parent, mode, limit_bytes, memory_bytes, keep_kind, owner, folder = argv
+    source, libraries, parent, mode, limit_bytes, memory_bytes, keep_kind, owner, folder, shifted = argv
     sys.path[:0] = [source, libraries]
     # Imported here, since before this line there is nowhere to import from; and all of it before chroot takes it away.
     import hashlib  # noqa: PLC0415
@@ -43,6 +43,8 @@ def main(argv: list[str]) -> list[str]:
 
     try:
         _, plain = inflated(lambda count: os.read(0, count))
+        if shifted == "1":
+            _become_root_of(4)
         os.fchdir(3)
         os.chroot(".")
         os.close(3)
@@ -65,6 +67,16 @@ def main(argv: list[str]) -> list[str]:
         return ["OSError", str(error.errno or 0), entry.name if entry is not None else "", error.strerror or str(error)]
     digest = "sha256:" + hasher.hexdigest()
     return ["ok", digest, str(size), str(reader.entries), str(extractor.disk_bytes), *extractor.implied]
+
+
+def _become_root_of(user_namespace: int) -> None:
+    from naru.linux.syscalls import CLONE_NEWUSER, setns  # noqa: PLC0415 - most archives need none of it
+
+    setns(user_namespace, CLONE_NEWUSER)
+    os.close(user_namespace)
+    os.setgroups([])
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
 
 
 if __name__ == "__main__":

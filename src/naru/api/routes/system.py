@@ -21,6 +21,7 @@ from naru.build.cache import Cache, CacheRow
 from naru.containers import cdi
 from naru.containers.engine import Engine
 from naru.containers.records import Status
+from naru.containers.surroundings import Surroundings
 from naru.errors import InvalidArgument, Unavailable
 from naru.logs.drivers import NAMES as LOG_DRIVERS
 from naru.oci.image import load_json
@@ -110,7 +111,7 @@ class SystemRoutes:
         mirrors = [mirror.rstrip("/") + "/" for mirror in mirrors]
         has = host.controllers.__contains__
         v2 = host.cgroup_version == 2
-        label, program = engine.around.runtime.label, engine.around.runtime.name
+        runtimes = engine.around.runtimes
         await request.answer(
             {
                 "ID": self._settings["id"], "Containers": len(records), "ContainersRunning": count[Status.RUNNING],
@@ -136,14 +137,14 @@ class SystemRoutes:
                 "NCPU": host.cpus, "MemTotal": host.memory_bytes, "GenericResources": None,
                 "DockerRootDir": engine.around.data_root, "HttpProxy": "", "HttpsProxy": "", "NoProxy": "", "Name": host.name,
                 "Labels": [], "ExperimentalBuild": False, "ServerVersion": self._settings["server_version"],
-                "Runtimes": {name: {"path": host.programs.get(program, program)} for name in (label, program)}, "DefaultRuntime": label,
+                "Runtimes": runtimes.shown(), "DefaultRuntime": runtimes.default,
                 "Swarm": {
                     "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": "",
                     "RemoteManagers": None,
                 },
                 "LiveRestoreEnabled": True, "Isolation": "", "InitBinary": "docker-init", "ContainerdCommit": {"ID": ""},
                 "RuncCommit": {"ID": ""}, "InitCommit": {"ID": ""},
-                "SecurityOptions": ["name=seccomp,profile=builtin", *(["name=cgroupns"] if v2 else [])],
+                "SecurityOptions": _security_options(engine.around),
                 "CDISpecDirs": list(cdi.FOLDERS), **_vendor_devices(request), "FirewallBackend": {"Driver": "nftables"}, "Warnings": None,
             }
         )  # fmt: skip
@@ -258,6 +259,15 @@ class SystemRoutes:
         server = str(value.get("serveraddress") or "docker.io")
         token = await self._engine.registry.check_login(server, credentials) if credentials else ""
         await request.answer({"Status": "Login Succeeded", **({"IdentityToken": token} if token else {})})
+
+
+def _security_options(around: Surroundings) -> list[str]:
+    return [
+        *(["name=apparmor"] if around.host.apparmor else []),
+        "name=seccomp,profile=builtin",
+        *(["name=userns"] if around.networking.remap is not None else []),
+        *(["name=cgroupns"] if around.host.cgroup_version == 2 else []),
+    ]
 
 
 def _vendor_devices(request: Request) -> Json:
