@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from naru.containers.runtimes import Definition, definitions
 from naru.daemon.config import DEFAULT_CONFIG_FILE, OPTIONS, Config, arguments, load
 from naru.errors import InvalidArgument
 from naru.wire.container import LogConfig
@@ -41,6 +42,18 @@ def test_log_options_are_an_object_in_the_file_and_pairs_as_flags(file: Path) ->
         configured(file, "--log-opt", "x=y")
     with pytest.raises(InvalidArgument, match="must be key=value"):
         configured(file, "--log-opt", "x")
+
+
+def test_runtimes_are_objects_in_the_file_and_paths_as_flags(file: Path) -> None:
+    made = configured(file, "--add-runtime", "b=/bin/b", runtimes={"a": {"path": "runc", "runtimeArgs": ["--debug"]}})
+    assert definitions(made.runtimes) == {"a": Definition("runc", ("--debug",)), "b": Definition("/bin/b")}
+    for wrong in ({"a": "/bin/a"}, ["a=/bin/a"]):
+        with pytest.raises(InvalidArgument, match="runtimes: expected a object of objects"):
+            configured(file, runtimes=wrong)
+    with pytest.raises(InvalidArgument, match="runtime a: path is missing"):
+        configured(file, runtimes={"a": {}})
+    with pytest.raises(InvalidArgument, match="must be NAME=PATH"):
+        configured(file, "--add-runtime", "b")
 
 
 def test_the_file_gives_values(file: Path) -> None:

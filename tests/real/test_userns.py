@@ -6,6 +6,7 @@ import io
 import os
 import socket
 import subprocess
+import sys
 import tarfile
 import urllib.request
 from collections.abc import Iterator
@@ -251,16 +252,17 @@ def test_descriptors_are_given_back(client: docker.DockerClient, remapped: Daemo
 
 
 def test_it_is_refused_where_it_cannot_be(tmp_path: Path) -> None:
-    def refusal(*flags: str) -> str:
-        argv = ["unshare", "--mount", "sh", "-c", f'mount --bind {tmp_path}/ids /etc/subuid && exec "$@"', "sh"]
-        roots = ["--data-root", f"{tmp_path}/d", "--exec-root", f"{tmp_path}/e", "--host", f"unix://{tmp_path}/s"]
-        (tmp_path / "ids").write_text("")
-        Path("/etc/subuid").touch()
-        command = [*argv, "python3", "-m", "naru", "daemon", "--bridge", "nrnever", *roots, *flags]
-        command[6] = os.sys.executable  # type: ignore[attr-defined]
+    (tmp_path / "ids").touch()
+    Path("/etc/subuid").touch()
+    script = f'mount --bind {tmp_path}/ids /etc/subuid && exec "$@"'
+    roots = ["--data-root", f"{tmp_path}/d", "--exec-root", f"{tmp_path}/e", "--host", f"unix://{tmp_path}/s"]
+    daemon = [sys.executable, "-m", "naru", "daemon", "--bridge", "nrnever", *roots]
+
+    def refusal(value: str) -> str:
+        command = ["unshare", "--mount", "sh", "-c", script, "sh", *daemon, "--userns-remap", value]
         done = subprocess.run(command, capture_output=True, text=True, timeout=20)
         assert done.returncode == 1
         return done.stderr
 
-    assert "there is no user nosuchuser on this host" in refusal("--userns-remap", "nosuchuser")
-    assert "no subuid ranges found for 'nobody' in /etc/subuid" in refusal("--userns-remap", "nobody:nogroup")
+    assert "there is no user nosuchuser on this host" in refusal("nosuchuser")
+    assert "no subuid ranges found for 'nobody' in /etc/subuid" in refusal("nobody:nogroup")

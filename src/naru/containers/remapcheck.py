@@ -13,7 +13,7 @@ from naru.linux.idmapped import apply_shifted
 from naru.linux.mounts import Mount, in_private_namespace
 
 
-def check(remap: Remap, exec_root: str, data_root: str) -> None:
+def check(remap: Remap, data_root: str) -> None:
     """The directory for root file systems is there when this returns. Blocks some milliseconds. Raises Unsupported."""
     os.makedirs(remap.root, exist_ok=True)
     os.chmod(remap.root, 0o711)  # root file systems are mounted here where nobody but their container sees them

@@ -152,7 +152,7 @@ async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitSta
 
     remap = await load_remap(config.userns_remap, config.exec_root, host.programs)
     if remap is not None:
-        await asyncio.to_thread(remapcheck.check, remap, config.exec_root, config.data_root)
+        await asyncio.to_thread(remapcheck.check, remap, config.data_root)
     runtime = _runtime(config, host)
     stack.callback(runtime.close)
     group = await stack.enter_async_context(_tasks())
