@@ -7,8 +7,6 @@ gzip headers are read here: isal 1.9 misreads one with a file name or an extra f
 
 from __future__ import annotations
 
-from isal import igzip_lib
-
 from naru.errors import InvalidArgument
 
 TYPE_CHECKING = False
@@ -92,7 +90,7 @@ def _plain(source: _Source) -> Iterator[bytes]:
     return iter(source.some, b"")
 
 
-def _gzip_member(source: _Source) -> _Decompressor:
+def _after_gzip_header(source: _Source) -> None:
     header = source.peek(10)
     if len(header) < 10 or header[:3] != b"\x1f\x8b\x08" or header[3] & 0xE0:
         raise InvalidArgument("gzip: invalid header")
@@ -106,8 +104,6 @@ def _gzip_member(source: _Source) -> _Decompressor:
             source.skip_text()
     if flags & 2:  # FHCRC
         source.skip(2)
-    member: _Decompressor = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP_NO_HDR_VER)
-    return member
 
 
 def _members(
@@ -129,13 +125,20 @@ def _members(
         source.put_back(member.unused_data)
 
 
+# Each library is loaded when it is needed: import time is part of every unpack. It is loaded before the first piece is
+# asked for, since the child that unpacks has no library folder any more by then.
+
+
 def _gzip(source: _Source) -> Iterator[bytes]:
+    from isal import igzip_lib  # noqa: PLC0415
+
+    def member(source: _Source) -> _Decompressor:
+        _after_gzip_header(source)
+        made: _Decompressor = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP_NO_HDR_VER)
+        return made
+
     faults: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # isal's stub calls the class an instance
-    return _members(source, _gzip_member, "gzip", (faults,))
-
-
-# The other three are rare, and are loaded when they occur: import time is part of every unpack. They are loaded before
-# the first piece is asked for, since the child that unpacks has no library folder any more by then.
+    return _members(source, member, "gzip", (faults,))
 
 
 def _zstd(source: _Source) -> Iterator[bytes]:
