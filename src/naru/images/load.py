@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -86,7 +86,7 @@ async def load(
     with catalog.lease() as lease:
 
         async def consume(fd: int) -> _Contents:
-            return await finish_in_thread(_take_in, store, lease, lambda count: os.read(fd, count))
+            return await finish_in_thread(_take_in, store, lease, fd)
 
         contents = await through_pipe(pour, consume)
         found = _images(store, contents, lease)
@@ -108,9 +108,9 @@ def _clean(name: str) -> str:
     return posixpath.normpath("/" + name).lstrip("/")
 
 
-def _take_in(store: ContentStore, lease: Lease, read: Callable[[int], bytes]) -> _Contents:
+def _take_in(store: ContentStore, lease: Lease, fd: int) -> _Contents:
     contents = _Contents()
-    reader = TarReader(inflated(read)[1])
+    reader = TarReader(inflated(lambda count: os.read(fd, count), lambda buffer: os.readv(fd, [buffer]))[1])
     for entry in reader:
         name = _clean(entry.name)
         if entry.kind == FILE:

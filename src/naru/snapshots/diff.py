@@ -76,7 +76,7 @@ class LayerWriter:
         self._batch = bytearray()
         self._size = 0
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         self._batch += data
         if len(self._batch) >= _BATCH:
             self._flush()

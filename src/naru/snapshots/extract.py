@@ -43,14 +43,10 @@ def is_whiteout(found: os.stat_result) -> bool:
 class Extractor:
     """Give it each entry with `add`, then call `finish`. The working directory is the target, the umask 0."""
 
-    def __init__(
-        self, *, layer: bool, keep_kind: bool = False, owner: tuple[int, int] | None = None,
-        move: Callable[[int, int], int] | None = None,
-    ) -> None:  # fmt: skip
+    def __init__(self, *, layer: bool, keep_kind: bool = False, owner: tuple[int, int] | None = None) -> None:
         self._layer = layer  # whiteouts mean something; missing directories are the layer below's
         self._keep_kind = keep_kind  # Docker's noOverwriteDirNonDir
         self._owner = owner
-        self._move = move  # (file, up to how many bytes of the archive's plain stream) → how many are in the file now
         self._folders: set[str] = set()  # known to be directories, under these very names
         self._times: dict[str, int] = {}  # of directories, set when nothing is written to them any more
         self.implied: dict[str, None] = {"": None} if layer else {}  # directories that had no entry of their own
@@ -173,8 +169,7 @@ class Extractor:
 
         try:
             if entry.size:
-                move = self._move
-                body.copy(write, None if move is None else lambda count: move(fd, count))
+                body.copy(write)
             os.fchown(fd, *self._owner_of(entry))
             os.fchmod(fd, entry.mode)  # after chown and write, which clear setuid; capabilities after both
             self._set_xattrs(fd, entry)

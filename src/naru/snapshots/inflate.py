@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _SNIFF = 1 << 10
 _IN = 1 << 16
 _OUT = 1 << 18
+_PLAIN = 1 << 20  # the pipes that archives come through hold as much
 _ZSTD_IN = 1 << 11  # zstandard bounds no output: at its densest (4 bytes a 128 KiB block) this much becomes 64 MiB
 _ZSTD_WINDOW_LIMIT_BYTES = 1 << 27
 _XZ_MEMORY_LIMIT_BYTES = 1 << 28
@@ -73,21 +74,35 @@ class _Source:
         raise InvalidArgument("unexpected EOF")
 
 
-def inflated(read: Callable[[int], bytes]) -> tuple[str, Callable[[], bytes]]:
+def inflated(
+    read: Callable[[int], bytes], read_into: Callable[[memoryview], int] | None = None
+) -> tuple[str, Callable[[], bytes | memoryview]]:
     """(compression, more): the kind found ("" for none), and a function that gives the next plain bytes, b"" at the end.
 
-    `read(n)` gives up to n bytes, b"" at the end. `more` raises InvalidArgument for damaged or cut streams.
+    `read(n)` gives up to n bytes, b"" at the end. What is not compressed is read by `read_into`, if given, into one buffer:
+    what `more` has given changes at its next call then. `more` raises InvalidArgument for damaged or cut streams.
     """
     source = _Source(read)
     head = source.peek(6)
     kind = next((kind for magic, kind in _MAGIC if head.startswith(magic)), "")
     source.piece = _IN
+    if not kind and read_into is not None:
+        straight = _straight(source, read_into)
+        return kind, lambda: next(straight, b"")
     pieces = _DECODERS[kind](source)
     return kind, lambda: next(pieces, b"")
 
 
 def _plain(source: _Source) -> Iterator[bytes]:
     return iter(source.some, b"")
+
+
+def _straight(source: _Source, read_into: Callable[[memoryview], int]) -> Iterator[bytes | memoryview]:
+    if head := source.some():
+        yield head
+    buffer = memoryview(bytearray(_PLAIN))
+    while count := read_into(buffer):
+        yield buffer[:count]
 
 
 def _after_gzip_header(source: _Source) -> None:

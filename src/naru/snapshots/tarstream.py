@@ -52,10 +52,10 @@ def truncated() -> InvalidArgument:
 class TarReader:
     """Iterate for the entries; `copy` takes the body of the last one, which is skipped if nobody does.
 
-    `more()` returns some bytes, b"" at the end. Raises InvalidArgument, Unsupported, and what `more` raises.
+    `more()` returns some bytes, which may change at the next call; none at the end. Raises InvalidArgument, Unsupported, and what `more` raises.
     """
 
-    def __init__(self, more: Callable[[], bytes]) -> None:
+    def __init__(self, more: Callable[[], bytes | memoryview]) -> None:
         self._more = more
         self._piece = memoryview(b"")
         self._body = 0  # bytes of the current entry not yet taken
@@ -69,19 +69,9 @@ class TarReader:
                 raise InvalidArgument(f"tar of more than {ENTRY_LIMIT} entries")
             yield entry
 
-    def copy(self, write: Callable[[memoryview], object], move: Callable[[int], int] | None = None) -> None:
-        """Hand the rest of the current body to write, piece by piece.
-
-        What has not been read yet may go another way: `move(n)` takes up to n bytes from where `more` would, and says how
-        many, 0 at the end.
-        """
+    def copy(self, write: Callable[[memoryview], object]) -> None:
+        """Hand the rest of the current body to write, piece by piece, each good until write returns."""
         while self._body:
-            if move is not None and not self._piece:
-                count = move(self._body)
-                if not count:
-                    raise truncated()
-                self._body -= count
-                continue
             piece = self._some(self._body)
             self._body -= len(piece)
             write(piece)

@@ -12,18 +12,14 @@ Its start is part of every unpack: what is imported here, and there, is counted 
 
 from __future__ import annotations
 
-import errno
 import os
 import resource
-import stat
 import sys
 
 from naru.errors import InvalidArgument, NaruError
 from naru.snapshots.extract import Extractor
 from naru.snapshots.inflate import inflated
 from naru.snapshots.tarstream import TarReader
-
-_SPLICE, _READ = 1 << 20, 1 << 18
 
 
 def main(argv: list[str]) -> list[str]:
@@ -35,38 +31,20 @@ def main(argv: list[str]) -> list[str]:
 
         hasher = hashlib.sha256()
 
-    def count(taken: int) -> int:
+    def more() -> bytes | memoryview:
         nonlocal size
         if os.getppid() != int(parent):
             os._exit(1)  # the daemon is gone, and its next start deletes what we write
-        size += taken
+        piece = plain()
+        size += len(piece)
         if size > limit:
             raise InvalidArgument(f"archive of more than {limit} bytes uncompressed")
-        return taken
-
-    def more() -> bytes:
-        piece = plain()
-        count(len(piece))
         if hasher is not None:
             hasher.update(piece)
         return piece
 
-    def move(fd: int, wanted: int) -> int:
-        try:
-            return count(os.splice(0, fd, min(wanted, _SPLICE)))
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-        data = memoryview(os.read(0, min(wanted, _READ)))  # a file system that takes no pages
-        size = count(len(data))
-        while data:
-            data = data[os.write(fd, data) :]
-        return size
-
     try:
-        compression, plain = inflated(lambda wanted: os.read(0, wanted))
-        # Layers pass through here for their digest, compressed archives to be inflated, and splice(2) wants a pipe.
-        straight = not layer and not compression and stat.S_ISFIFO(os.fstat(0).st_mode)
+        _, plain = inflated(lambda wanted: os.read(0, wanted), lambda buffer: os.readv(0, [buffer]))
         os.fchdir(3)
         os.chroot(".")
         os.close(3)
@@ -75,7 +53,7 @@ def main(argv: list[str]) -> list[str]:
         resource.setrlimit(resource.RLIMIT_AS, (int(memory_bytes), int(memory_bytes)))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         ids = None if owner == "-" else (int(owner.split(":")[0]), int(owner.split(":")[1]))
-        extractor = Extractor(layer=layer, keep_kind=keep_kind == "1", owner=ids, move=move if straight else None)
+        extractor = Extractor(layer=layer, keep_kind=keep_kind == "1", owner=ids)
         reader = TarReader(more)
         for entry in reader:
             extractor.add(entry, reader)
