@@ -13,8 +13,7 @@ import os
 import select
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from naru.linux.threads import in_fresh_thread, outlast
 
@@ -40,6 +39,13 @@ class LentSocket:
     def __init__(self, sock: _Duplicable) -> None:
         self._sock = sock.dup()
         self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._readable, self._writable = (self._poll(events) for events in (select.POLLIN, select.POLLOUT))
+
+    def _poll(self, events: int) -> select.poll:
+        poll = select.poll()
+        poll.register(self._sock, events)
+        poll.register(self._stop, select.POLLIN)
+        return poll
 
     def stop(self) -> None:
         """Whoever waits in a call of this object, or will, gets Stopped. For the thread that closes it."""
@@ -55,19 +61,15 @@ class LentSocket:
         os.close(self._stop)
         self._stop = -1
 
-    def _wait(self, events: int) -> None:
-        poll = select.poll()
-        poll.register(self._sock, events)
-        poll.register(self._stop, select.POLLIN)
-        if any(fd == self._stop for fd, _ in poll.poll()):
-            raise Stopped
-
-    def _try(self, call: Callable[[], T], events: int) -> T:
-        """call's result, as soon as the socket lets it have one."""
+    def _when(self, ready: select.poll, call: Callable[..., T], *args: Any) -> T:
+        """The call's result, as soon as the socket lets it have one."""
         while True:
-            with suppress(BlockingIOError):
-                return call()
-            self._wait(events)
+            try:
+                return call(*args)
+            except BlockingIOError:
+                for fd, _ in ready.poll():
+                    if fd == self._stop:
+                        raise Stopped from None
 
     def widen(self) -> None:
         """Let more be under way to a reader on this host, who then is woken up less often. The buffers of other kinds of socket
@@ -81,7 +83,7 @@ class LentSocket:
         """All of them, in this order. Raises ConnectionError when nobody is there to read, Stopped."""
         views = [memoryview(buffer) for buffer in buffers]
         while views:
-            sent = self._try(lambda: self._sock.sendmsg(views), select.POLLOUT)
+            sent = self._when(self._writable, self._sock.sendmsg, views)
             while views and sent >= len(views[0]):
                 sent -= len(views.pop(0))
             if sent:
@@ -103,7 +105,7 @@ class LentSocket:
 
     def _some_of_file(self, fd: int, count: int) -> int:
         try:
-            return self._try(lambda: os.sendfile(self._sock.fileno(), fd, None, count), select.POLLOUT)
+            return self._when(self._writable, os.sendfile, self._sock.fileno(), fd, None, count)
         except OSError as error:
             if error.errno not in _NOT_SPLICED:
                 raise
@@ -115,17 +117,16 @@ class LentSocket:
 
     def peek(self, count: int) -> bytes:
         """What comes next, at least a byte, b"" at the end; it stays to be read."""
-        return self._try(lambda: self._sock.recv(count, socket.MSG_PEEK), select.POLLIN)
+        return self._when(self._readable, self._sock.recv, count, socket.MSG_PEEK)
 
     def skip(self, count: int) -> None:
         """Past what `peek` has shown."""
-        left = count
-        while left:
-            left -= len(self._try(lambda: self._sock.recv(left), select.POLLIN))  # noqa: B023 - called at once
+        while count:
+            count -= len(self._when(self._readable, self._sock.recv, count))
 
     def splice(self, pipe: int, count: int) -> int:
         """Move some bytes into a pipe, whose fullness is waited for; how many, 0 at the end. BrokenPipeError is the pipe's."""
-        return self._try(lambda: os.splice(self._sock.fileno(), pipe, count), select.POLLIN)
+        return self._when(self._readable, os.splice, self._sock.fileno(), pipe, count)
 
 
 async def use_lent(lent: LentSocket, work: Callable[[], T]) -> T:
