@@ -10,6 +10,7 @@ import pytest
 
 from naru.daemon.config import DEFAULT_CONFIG_FILE, OPTIONS, Config, arguments, load
 from naru.errors import InvalidArgument
+from naru.wire.container import LogConfig
 
 
 @pytest.fixture
@@ -27,6 +28,19 @@ def configured(file: Path, *flags: str, environment: dict[str, str] | None = Non
 def test_defaults(file: Path) -> None:
     assert configured(file) == Config()
     assert Config().hosts == ("unix:///run/naru/naru.sock",) and Config().insecure_registries is None
+
+
+def test_log_options_are_an_object_in_the_file_and_pairs_as_flags(file: Path) -> None:
+    made = configured(file, "--log-opt", "max-file=3", log_driver="local", log_opts={"max-size": "5m"})
+    assert made.log_config == LogConfig(type="local", config={"max-size": "5m", "max-file": "3"})
+    assert Config().log_config == LogConfig(type="json-file", config={})
+    for options in (["max-size=5m"], {"max-size": 5}):
+        with pytest.raises(InvalidArgument, match="log-opts: expected a object of strings"):
+            configured(file, log_opts=options)
+    with pytest.raises(InvalidArgument, match="failed to set log opts: unknown log opt 'x' for json-file log driver"):
+        configured(file, "--log-opt", "x=y")
+    with pytest.raises(InvalidArgument, match="must be key=value"):
+        configured(file, "--log-opt", "x")
 
 
 def test_the_file_gives_values(file: Path) -> None:

@@ -31,6 +31,7 @@ from naru.containers.commits import Commits
 from naru.containers.engine import Engine
 from naru.containers.execs import Execs
 from naru.containers.files import Files
+from naru.containers.logkeeping import LogKeeping
 from naru.containers.monitor import Runtime
 from naru.containers.networking import Networking
 from naru.containers.owner import Owner
@@ -47,6 +48,7 @@ from naru.images.service import Images
 from naru.linux.cgroup import vacate_root
 from naru.linux.host import Host, probe
 from naru.linux.trash import Trash
+from naru.logs.service import Logs
 from naru.networks.service import Networks
 from naru.oci.image import Platform
 from naru.remote.client import RegistryClient
@@ -142,18 +144,24 @@ async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitSta
     platform = Platform.parse(host.machine)
     images = Images(store, snapshots, db, bus, platform, registry)
     networks = Networks(db, bus, bridge=config.bridge, bip=config.bip or None, table=table_of(config.bridge))
-    around = _surroundings(config, host, db, bus, images, snapshots, networks, trash)
-    stack.callback(around.runtime.close)
-    images.uses = around.image_users
     await networks.start()
     stack.callback(networks.close)
 
+    runtime = _runtime(config, host)
+    stack.callback(runtime.close)
     group = await stack.enter_async_context(_tasks())
+    logs = Logs(group.create_task)
+    stack.callback(logs.close)
+    around = _surroundings(config, host, db, bus, runtime, images, snapshots, networks, trash, logs)
+    around.log_default = config.log_config
+    images.uses = around.image_users
     containers = Containers(around, lambda owner: _spawn(group, owner))
     execs = Execs(around, group)
     checks = Checks(execs, group)
-    around.on_start, around.on_end = checks.begin, checks.end
+    keeping = LogKeeping(around, logs)
+    around.on_start, around.on_end = (keeping.begin, checks.begin), (keeping.end, checks.end)
     await Adoption(around, lambda owner: _spawn(group, owner)).adopt()
+    keeping.resume()
 
     builder = Builder(
         images, snapshots, store, Steps(around), Fetcher(_USER_AGENT), db, bus, os.path.join(config.data_root, "build"),
@@ -162,7 +170,7 @@ async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitSta
     images.kept = builder.cache.blobs
     await images.recover()
     engine = Engine(
-        around, containers, execs, Processes(containers, host), Files(around), Commits(around), images, networks,
+        around, containers, execs, Processes(containers, host), Files(around), Commits(around), keeping, images, networks,
         around.volumes, registry, bus,
     )  # fmt: skip
     return _app(engine, builder, config)
@@ -175,18 +183,23 @@ def _registry(config: Config) -> RegistryClient:
     return RegistryClient(settings, _USER_AGENT)
 
 
+def _runtime(config: Config, host: Host) -> Runtime:
+    known = config.default_runtime in host.programs or "/" in config.default_runtime
+    return Runtime(host, config.exec_root, config.default_runtime if known else "runc")
+
+
 def _surroundings(
     config: Config,
     host: Host,
     db: Database,
     bus: Bus,
+    runtime: Runtime,
     images: Images,
     snapshots: Snapshots,
     networks: Networks,
     trash: Trash,
+    logs: Logs,
 ) -> Surroundings:
-    known = config.default_runtime in host.programs or "/" in config.default_runtime
-    runtime = Runtime(host, config.exec_root, config.default_runtime if known else "runc")
     owners: dict[str, Owner] = {}
 
     def lookup(id: str) -> Container | None:
@@ -206,6 +219,7 @@ def _surroundings(
         snapshots,
         networking,
         volumes,
+        logs,
         config.data_root,
         trash.throw,
         config.cgroup_parent.strip("/"),

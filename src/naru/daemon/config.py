@@ -15,6 +15,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from naru.errors import InvalidArgument
+from naru.logs.options import check
+from naru.wire.container import LogConfig
 
 DEFAULT_CONFIG_FILE = "/etc/naru/daemon.json"
 
@@ -37,6 +39,13 @@ class Config:
     debug: bool = False
     tlsverify: bool = True
     labels: tuple[str, ...] = ()
+    log_driver: str = "json-file"
+    log_opts: tuple[str, ...] = ()
+
+    @property
+    def log_config(self) -> LogConfig:
+        """Of containers that ask for no other."""
+        return LogConfig(type=self.log_driver, config=dict(option.partition("=")[::2] for option in self.log_opts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,7 @@ class _Option:
     flags: tuple[str, ...]
     help: str
     many: bool = False
+    pairs: bool = False  # many, and in the file an object
     switch: bool = False
 
 
@@ -66,6 +76,8 @@ OPTIONS = (
     _Option("debug", "debug", ("-D", "--debug"), "The same as --log-level debug", switch=True),
     _Option("tlsverify", "tlsverify", ("--tlsverify",), "false: allow tcp sockets without TLS; anyone who reaches them is root here", switch=True),
     _Option("labels", "labels", ("--label",), "Label (key=value) of the daemon", many=True),
+    _Option("log_driver", "log-driver", ("--log-driver",), "Log driver of containers that ask for none"),
+    _Option("log_opts", "log-opts", ("--log-opt",), "Option (key=value) of that driver", many=True, pairs=True),
 )  # fmt: skip
 _BY_KEY = {option.key: option for option in OPTIONS}
 # Keys of daemon.json that say what is so anyway, or that only tune what works without: taken, and without effect.
@@ -73,7 +85,6 @@ _ACCEPTED_KEYS = {
     "live-restore",
     "storage-driver",
     "features",
-    "log-driver",
     "exec-opts",
     "iptables",
     "ip-forward",
@@ -165,17 +176,19 @@ def _read_file(path: str) -> dict[str, Any]:
         option = _BY_KEY.get(key)
         if option is None:
             continue
-        wanted = list if option.many else bool if option.switch else str
-        if not isinstance(item, wanted) or (
-            isinstance(item, list) and not all(isinstance(entry, str) for entry in item)
-        ):
+        wanted = dict if option.pairs else list if option.many else bool if option.switch else str
+        entries = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+        if not isinstance(item, wanted) or not all(isinstance(entry, str) for entry in entries):
             raise InvalidArgument(
                 f"unable to configure the daemon with file {path}: {key}: expected a {_NAMES[wanted]}"
             )
-    return value
+    return {
+        key: [f"{name}={text}" for name, text in item.items()] if isinstance(item, dict) else item
+        for key, item in value.items()
+    }
 
 
-_NAMES: dict[type, str] = {list: "list of strings", bool: "boolean", str: "string"}
+_NAMES: dict[type, str] = {dict: "object of strings", list: "list of strings", bool: "boolean", str: "string"}
 
 
 def _validate(config: Config) -> None:
@@ -197,6 +210,13 @@ def _validate(config: Config) -> None:
         raise InvalidArgument(f"invalid bridge name {config.bridge!r}: an interface's name has 1 to 15 characters")
     if config.log_level not in ("debug", "info", "warn", "error"):
         raise InvalidArgument(f"unable to parse logging level: {config.log_level}")
+    for option in config.log_opts:
+        if not option.partition("=")[1]:
+            raise InvalidArgument(f'invalid argument "{option}" for "--log-opt": must be key=value')
+    try:
+        check(config.log_config)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"failed to set log opts: {error}") from error
     for name in ("data_root", "exec_root"):
         if not getattr(config, name).startswith("/"):
             raise InvalidArgument(f"{name.replace('_', '-')} {getattr(config, name)!r} is not an absolute path")

@@ -18,9 +18,11 @@ from naru.api.images import entry_json
 from naru.api.parameters import parse_timestamp, rfc3339
 from naru.api.routes.networks import volume_json
 from naru.build.cache import Cache, CacheRow
+from naru.containers import cdi
 from naru.containers.engine import Engine
 from naru.containers.records import Status
 from naru.errors import InvalidArgument, Unavailable
+from naru.logs.drivers import NAMES as LOG_DRIVERS
 from naru.oci.image import load_json
 from naru.wire.decode import encode, parse_json
 
@@ -118,12 +120,12 @@ class SystemRoutes:
                 "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
                 "Plugins": {
                     "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": None,
-                    "Log": ["json-file", "local", "none"],
+                    "Log": list(LOG_DRIVERS),
                 },
-                "MemoryLimit": has("memory"), "SwapLimit": has("memory"), "CpuCfsPeriod": has("cpu"), "CpuCfsQuota": has("cpu"),
+                "MemoryLimit": has("memory"), "SwapLimit": host.swap_limit, "CpuCfsPeriod": has("cpu"), "CpuCfsQuota": has("cpu"),
                 "CPUShares": has("cpu"), "CPUSet": has("cpuset"), "PidsLimit": has("pids"), "IPv4Forwarding": True, "Debug": False,
                 "NFd": len(os.listdir("/proc/self/fd")), "OomKillDisable": has("memory") and not v2,
-                "NGoroutines": len(asyncio.all_tasks()), "SystemTime": rfc3339(time.time_ns()), "LoggingDriver": "json-file",
+                "NGoroutines": len(asyncio.all_tasks()), "SystemTime": rfc3339(time.time_ns()), "LoggingDriver": engine.around.log_default.type,
                 "CgroupDriver": "cgroupfs", "CgroupVersion": str(host.cgroup_version), "NEventsListener": engine.bus.listeners,
                 "KernelVersion": host.kernel, "OperatingSystem": host.os_name, "OSVersion": host.os_version, "OSType": "linux",
                 "Architecture": host.machine, "IndexServerAddress": "https://index.docker.io/v1/",
@@ -142,7 +144,7 @@ class SystemRoutes:
                 "LiveRestoreEnabled": True, "Isolation": "", "InitBinary": "docker-init", "ContainerdCommit": {"ID": ""},
                 "RuncCommit": {"ID": ""}, "InitCommit": {"ID": ""},
                 "SecurityOptions": ["name=seccomp,profile=builtin", *(["name=cgroupns"] if v2 else [])],
-                "CDISpecDirs": [], "FirewallBackend": {"Driver": "nftables"}, "Warnings": None,
+                "CDISpecDirs": list(cdi.FOLDERS), **_vendor_devices(request), "FirewallBackend": {"Driver": "nftables"}, "Warnings": None,
             }
         )  # fmt: skip
 
@@ -256,6 +258,12 @@ class SystemRoutes:
         server = str(value.get("serveraddress") or "docker.io")
         token = await self._engine.registry.check_login(server, credentials) if credentials else ""
         await request.answer({"Status": "Login Succeeded", **({"IdentityToken": token} if token else {})})
+
+
+def _vendor_devices(request: Request) -> Json:
+    """`DiscoveredDevices` (API 1.50): what CDI files describe now; absent when they describe nothing."""
+    names = sorted(cdi.read().devices) if request.at_least(1, 50) else []
+    return {"DiscoveredDevices": [{"Source": "cdi", "ID": name} for name in names]} if names else {}
 
 
 def _cache_json(row: CacheRow) -> Json:
