@@ -119,22 +119,28 @@ def test_a_reader_that_stops_early_is_not_waited_for(site: Run) -> None:
     site(handler, work)
 
 
+def endlessly(out: Sink) -> None:
+    while True:
+        out.write(DATA)
+
+
 def test_the_end_of_the_server_ends_a_transfer(site: Run) -> None:
-    """Both ways, with clients that neither send nor read."""
+    """Both ways, with clients that neither send nor read, and one that reads as fast as it can."""
 
     async def handler(exchange: Exchange) -> None:
         if exchange.method == "GET":
             await exchange.begin(200)
-            await exchange.produce(lambda out: [out.write(DATA) for _ in range(10)])  # type: ignore[arg-type,return-value]
+            await exchange.produce(endlessly)
         else:
             await digest_of_body(exchange)
 
     async def work(made: Site) -> None:
-        sending, reading = await made.connect(), await made.connect()
+        sending, reading, fast = await made.connect(), await made.connect(), await made.connect()
         await sending.send(sized(DATA)[:1_000_000])
         reading.reader._transport.pause_reading()  # type: ignore[attr-defined]
         await reading.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        await asyncio.sleep(0.2)
+        await fast.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await fast.reader.readexactly(100_000_000)
 
     site(handler, work)  # returns: nobody was waited for
 
@@ -222,13 +228,9 @@ def test_a_client_that_vanishes_ends_the_thread(site: Run) -> None:
     ended = asyncio.Event()
 
     async def handler(exchange: Exchange) -> None:
-        def endless(out: Sink) -> None:
-            while True:
-                out.write(DATA)
-
         await exchange.begin(200)
         try:
-            await exchange.produce(endless)
+            await exchange.produce(endlessly)
         finally:
             ended.set()
 

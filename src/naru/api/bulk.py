@@ -37,7 +37,9 @@ class Outlet:
     def send_file(self, fd: int, size_bytes: int) -> None:
         """Exactly that many bytes of the file, from its position; zeros for what it does not have. Raises OSError."""
         if size_bytes <= _SMALL:
-            data = os.read(fd, size_bytes)
+            data = b""
+            while len(data) < size_bytes and (piece := os.read(fd, size_bytes - len(data))):
+                data += piece
             self.write(data + bytes(size_bytes - len(data)))
             return
         self.flush()

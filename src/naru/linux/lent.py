@@ -13,6 +13,7 @@ import os
 import select
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from naru.linux.threads import in_fresh_thread, outlast
@@ -39,6 +40,7 @@ class LentSocket:
     def __init__(self, sock: _Duplicable) -> None:
         self._sock = sock.dup()
         self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._stopped = False  # for a thread that never has to wait
         self._readable, self._writable = (self._poll(events) for events in (select.POLLIN, select.POLLOUT))
 
     def _poll(self, events: int) -> select.poll:
@@ -49,6 +51,7 @@ class LentSocket:
 
     def stop(self) -> None:
         """Whoever waits in a call of this object, or will, gets Stopped. For the thread that closes it."""
+        self._stopped = True
         if not self.closed:
             os.eventfd_write(self._stop, 1)
 
@@ -63,19 +66,19 @@ class LentSocket:
 
     def _when(self, ready: select.poll, call: Callable[..., T], *args: Any) -> T:
         """The call's result, as soon as the socket lets it have one."""
-        while True:
+        while not self._stopped:
             try:
                 return call(*args)
             except BlockingIOError:
-                for fd, _ in ready.poll():
-                    if fd == self._stop:
-                        raise Stopped from None
+                ready.poll()
+        raise Stopped
 
     def widen(self) -> None:
         """Let more be under way to a reader on this host, who then is woken up less often. The buffers of other kinds of socket
         the kernel sizes by itself."""
         if self._sock.family == socket.AF_UNIX:
-            self._sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _UNDER_WAY_BYTES)
+            with suppress(PermissionError):  # without CAP_NET_ADMIN it stays as it is, and works
+                self._sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _UNDER_WAY_BYTES)
 
     # -- out ------------------------------------------------------------------------------------------------------------
 
