@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tarfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -205,11 +205,16 @@ def test_an_image_made_of_a_container_is_nobodys_in_particular(client: docker.Do
     client.images.remove("made")
 
 
-def test_a_build_step_is_remapped_too(client: docker.DockerClient) -> None:
+def test_a_build_step_is_remapped_too(client: docker.DockerClient, remapped: Daemon) -> None:
     dockerfile = f"FROM busybox\nRUN {SHOW_MAPS} > /maps && touch /made && chown 5:6 /made && hostname"
     client.images.build(fileobj=io.BytesIO(dockerfile.encode()), tag="built", rm=True)
     script = "cat /maps; stat -c %u:%g /made"
     assert client.containers.run("built", ["sh", "-c", script], remove=True).decode() == f"{MAPS}\n5:6\n"
+    client.images.remove("built")
+    dockerfile = f"FROM busybox\nRUN {SHOW_MAPS} > /maps && ls /sys/class/net > /links"
+    client.images.build(fileobj=io.BytesIO(dockerfile.encode()), tag="built", rm=True, network_mode="host")
+    shown = client.containers.run("built", "cat /maps /links", remove=True).decode()
+    assert shown.startswith(MAPS) and remapped.bridge in shown.split()
     client.images.remove("built")
 
 
@@ -266,3 +271,22 @@ def test_it_is_refused_where_it_cannot_be(tmp_path: Path) -> None:
 
     assert "there is no user nosuchuser on this host" in refusal("nosuchuser")
     assert "no subuid ranges found for 'nobody' in /etc/subuid" in refusal("nobody:nogroup")
+
+
+def test_the_default_user_is_made(make_daemon: Callable[..., Daemon]) -> None:
+    """In an /etc of its own: the host's is not ours to change."""
+    daemon = make_daemon("--userns-remap", "default")
+    os.chmod(daemon.path, 0o711)
+    layers = f"{daemon.path}/etc"
+    for name in ("up", "work"):
+        os.makedirs(f"{layers}/{name}")
+    script = (
+        f"mount -t overlay -o lowerdir=/etc,upperdir={layers}/up,workdir={layers}/work overlay /etc && "
+        'echo someone:200000:65536 > /etc/subuid && : > /etc/subgid && exec "$@"'
+    )
+    daemon.prefix = ["unshare", "--mount", "sh", "-c", script, "sh"]
+    daemon.start()
+    daemon.import_busybox()
+    assert run(daemon.client, SHOW_MAPS) == "0 265536 65536\n0 265536 65536"
+    with open(f"{layers}/up/passwd") as file:
+        assert any(line.startswith("dockremap:") for line in file)

@@ -64,7 +64,7 @@ class Sandbox:
         else:
             return self._path
         self._loop.call_soon_threadsafe(self._settle, fd)
-        return f"/proc/{os.getpid()}/fd/{fd}" if fd >= 0 else self._path
+        return f"/proc/{os.getpid()}/fd/{fd}" if self._own else self._path
 
     def _settle(self, fd: int) -> None:
         if self._own and not self._made.done():

@@ -245,8 +245,13 @@ class Surroundings:
 
     def apparmor(self, record: Container) -> str:
         """The profile to run under; "" for none, and on hosts without AppArmor, where Docker takes any name too."""
-        if not self.host.apparmor:
-            return ""
+        profile = self.shown_apparmor(record)
+        off = not self.host.apparmor or record.host.privileged or profile == securityopt.UNCONFINED
+        return "" if off else profile
+
+    def shown_apparmor(self, record: Container) -> str:
+        """The profile as inspect shows it."""
         asked = securityopt.apparmor(record.host.security_opt or [])
-        profile = asked or (securityopt.UNCONFINED if record.host.privileged else DEFAULT_PROFILE)
-        return "" if profile == securityopt.UNCONFINED or record.host.privileged else profile
+        if asked or not self.host.apparmor:
+            return asked
+        return securityopt.UNCONFINED if record.host.privileged else DEFAULT_PROFILE

@@ -94,6 +94,7 @@ class ContainerRoutes:
                 log_path=engine.log_path(record),
                 size=size,
                 links=engine.networking.links(record),
+                apparmor=engine.around.shown_apparmor(record),
             )
         )
 
