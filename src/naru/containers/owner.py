@@ -45,6 +45,7 @@ class Owner:
     def __init__(self, around: Surroundings, record: Container) -> None:
         self._around = around
         self.record = record
+        around.runtime.programs.choose(record.id, record.host.runtime)
         self.ended = asyncio.Event()  # set while no process of it lives: readers of its log stop there
         self.pending: list[PendingAttach] = []
         self.health: Health | None = None  # of its last run, if that was checked
@@ -183,7 +184,7 @@ class Owner:
     # -- launch ---------------------------------------------------------------------------------------------------
 
     async def _launch(self, *, restarts: int) -> None:
-        around, record = self._around, self.record
+        around, record = self._around, self._around.effective(self.record)
         around.runtime.moves.prepare()
         try:
             async with AsyncExitStack() as undo:
@@ -195,7 +196,7 @@ class Owner:
                 undo.callback(sandbox.close)
                 # Interfaces are made while the runtime makes the rest, and holds the first process back.
                 (process, pid), _ = await _both(
-                    self._create(bundle, sandbox, undo), around.networking.join(record, sandbox, undo)
+                    self._create(record, bundle, sandbox, undo), around.networking.join(record, sandbox, undo)
                 )
                 await self._connect_pending(bundle)
                 await around.runtime.start(record.id)
@@ -217,9 +218,11 @@ class Owner:
         self.watch(process)
         around.after_start(self)
 
-    async def _create(self, bundle: str, sandbox: Sandbox, undo: AsyncExitStack) -> tuple[Process, int]:
+    async def _create(
+        self, record: Container, bundle: str, sandbox: Sandbox, undo: AsyncExitStack
+    ) -> tuple[Process, int]:
         """The container, with its first process waiting to be let go: (monitor, pid)."""
-        around, record = self._around, self.record
+        around = self._around
         try:
             launch = Launch(
                 rootfs=f"{bundle}/rootfs", user=User(), machine=around.host.machine, cgroup_path=self._cgroup_path(),

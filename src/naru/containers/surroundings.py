@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from naru.containers.defaults import Defaults, at_start
 from naru.containers.launch import every_device, host_devices
 from naru.containers.monitor import Runtime
 from naru.containers.networking import Networking
@@ -42,6 +43,7 @@ class Surroundings:
     data_root: str
     erase: Callable[[str], None]  # deletes a directory; it need not have ended when it returns
     cgroup_parent: str = "naru"
+    defaults: Defaults = field(default_factory=Defaults)
     owners: dict[str, Owner] = field(default_factory=dict)  # by container id
     names: dict[str, str] = field(default_factory=dict)  # name → id; reserved names too
     _leaving: set[str] = field(default_factory=set)  # containers on their way out, whose volumes are in use no more
@@ -51,6 +53,11 @@ class Surroundings:
     @staticmethod
     def now_ns() -> int:
         return time.time_ns()
+
+    def effective(self, record: Container) -> Container:
+        """As it is run: with what the daemon's configuration says where the record says nothing. Never stored or shown."""
+        host = at_start(record.host, self.defaults)
+        return record if host is record.host else replace(record, host=host)
 
     def directory(self, id: str) -> str:
         return os.path.join(self.data_root, "containers", id)
@@ -113,6 +120,7 @@ class Surroundings:
         record = owner.record
         self.db.write("DELETE FROM container WHERE id = ?", record.id)
         self.owners.pop(record.id, None)
+        self.runtime.programs.choose(record.id, "")
         if self.names.get(record.name) == record.id:
             del self.names[record.name]
 
@@ -155,6 +163,8 @@ class Surroundings:
     def init_program(self, record: Container) -> str | None:
         if not record.host.init:
             return None
+        if self.defaults.init_path:
+            return self.defaults.init_path
         for name in ("docker-init", "tini", "catatonit"):
             if name in self.host.programs:
                 return self.host.programs[name]

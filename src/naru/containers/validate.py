@@ -126,8 +126,6 @@ def _fields(value: HostConfig) -> None:
         raise InvalidArgument(f"Invalid value {value.oom_score_adj}, range for oom score adj is [-1000, 1000]")
     if value.isolation not in ("", "default"):
         raise InvalidArgument(f"invalid isolation ({value.isolation}): linux only supports 'default'")
-    if value.runtime not in ("", "crun", "runc", "io.containerd.runc.v2"):
-        raise InvalidArgument(f"unknown or invalid runtime name: {value.runtime}")
     if any(not key for key in value.annotations or {}):
         raise InvalidArgument("invalid Annotations: the empty string is not permitted as an annotation key")
 

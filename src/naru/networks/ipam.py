@@ -6,7 +6,7 @@ with the same MAC, so no neighbour can hold a stale entry for it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -22,15 +22,18 @@ _DEFAULT_POOLS = (
 )
 
 
-def default_pools() -> Iterator[IPv4Network]:
-    """The subnets that are tried, in order, for a network that names none."""
-    for block, prefix in _DEFAULT_POOLS:
+Blocks = Sequence[tuple[str, int]]  # (block of addresses, length of the prefix of the subnets cut from it)
+
+
+def default_pools(blocks: Blocks = ()) -> Iterator[IPv4Network]:
+    """The subnets that are tried, in order, for a network that names none; `blocks` in place of Docker's."""
+    for block, prefix in blocks or _DEFAULT_POOLS:
         yield from IPv4Network(block).subnets(new_prefix=prefix)
 
 
-def choose_subnet(taken: Collection[IPv4Network]) -> IPv4Network:
+def choose_subnet(taken: Collection[IPv4Network], blocks: Blocks = ()) -> IPv4Network:
     """The first default pool that overlaps nothing taken (other networks, routes of the host). Raises Unavailable."""
-    for subnet in default_pools():
+    for subnet in default_pools(blocks):
         if not any(subnet.overlaps(other) for other in taken):
             return subnet
     raise Unavailable("all predefined address pools have been fully subnetted")
@@ -72,7 +75,9 @@ def check(pool: Pool) -> list[str]:
     return wrong
 
 
-def settle(pools: Iterable[Pool], taken: Collection[IPv4Network], routed: Collection[IPv4Network]) -> tuple[Pool, ...]:
+def settle(
+    pools: Iterable[Pool], taken: Collection[IPv4Network], routed: Collection[IPv4Network], blocks: Blocks = ()
+) -> tuple[Pool, ...]:
     """The pools of a new network, each with its subnet and gateway chosen, the one IPv4 pool first.
 
     taken: subnets of other networks; routed: of the host's routes, avoided when we choose but allowed when asked for.
@@ -85,7 +90,7 @@ def settle(pools: Iterable[Pool], taken: Collection[IPv4Network], routed: Collec
     held = list(taken)
     settled: list[Pool] = []
     for pool in [pool for pool in wanted if ":" not in pool.subnet] or [Pool()]:
-        subnet = IPv4Network(pool.subnet) if pool.subnet else choose_subnet([*held, *routed])
+        subnet = IPv4Network(pool.subnet) if pool.subnet else choose_subnet([*held, *routed], blocks)
         if any(subnet.overlaps(other) for other in held):
             raise Forbidden("invalid pool request: Pool overlaps with other one on this address space")
         held.append(subnet)
