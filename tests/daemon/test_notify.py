@@ -90,6 +90,14 @@ def test_notification(tmp_path: Path, address: str) -> None:
         assert sock.recv(100) == b"READY=1" and sock.recv(100).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
 
 
+def test_who_does_not_listen_any_more_is_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("nosuch", "closed"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.bind(str(tmp_path / "closed")) if name == "closed" else None
+        notify("STOPPING=1", {"NOTIFY_SOCKET": str(tmp_path / name)})
+        assert "systemd is not told STOPPING=1" in caplog.messages[-1]
+
+
 def test_nobody_wants_to_know() -> None:
     notify("READY=1", {})
     assert take_sockets({"LISTEN_FDS": "1"}) == []

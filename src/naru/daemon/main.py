@@ -84,8 +84,8 @@ async def serve(config: Config, read: Callable[[], Config], given: argparse.Name
         try:
             await _accept(server, listeners, daemon, config)
             _write_pidfile(config)
-            notify("READY=1")
             log.info("naru %s is ready on %s", naru.__version__, ", ".join(config.hosts))
+            notify("READY=1")
             await server.serve(stop, lambda: _grace_s(daemon.live.config))
         finally:
             for listener in listeners:

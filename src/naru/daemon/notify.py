@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -9,6 +10,7 @@ from collections.abc import Mapping, MutableMapping
 
 from naru.errors import InvalidArgument
 
+log = logging.getLogger(__name__)
 _FIRST_FD = 3  # SD_LISTEN_FDS_START
 
 
@@ -61,7 +63,10 @@ def notify(state: str, environment: Mapping[str, str] = os.environ) -> None:
     if not address:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-        sock.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
+        try:
+            sock.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
+        except OSError as error:  # who does not listen must not keep us from starting or stopping
+            log.warning("systemd is not told %s: %s", state.partition("\n")[0], error.strerror)
 
 
 def reloading() -> str:

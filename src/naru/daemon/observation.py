@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar
 
 import naru
-from naru.api.app import Route
+from naru.api.app import Handle, Request, Route
 from naru.api.exchange import Exchange
 from naru.containers.checks import Checks
 from naru.containers.engine import Engine
@@ -25,9 +25,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 _CONTAINER_ROUTES = {
     ("POST", "/containers/create"): "create",
-    ("POST", "/containers/{id}/start"): "start",
-    ("DELETE", "/containers/{id}"): "delete",
-    ("GET", "/containers/{id}/changes"): "changes",
+    ("POST", "/containers/{name}/start"): "start",
+    ("DELETE", "/containers/{name}"): "delete",
+    ("GET", "/containers/{name}/changes"): "changes",
     ("POST", "/commit"): "commit",
 }
 _IMAGE_ROUTES = {("POST", "/images/create"): "pull", ("POST", "/images/{name:*}/push"): "push"}
@@ -57,14 +57,15 @@ class Observation:
 
     def routes(self, routes: list[Route]) -> list[Route]:
         """The same, those of containers and images timed when they succeed."""
+        timed = {**{key: (self._containers, what) for key, what in _CONTAINER_ROUTES.items()},
+                 **{key: (self._images, what) for key, what in _IMAGE_ROUTES.items()}}  # fmt: skip
         out = []
         for route in routes:
-            key = (route.method, route.pattern)
-            if key in _CONTAINER_ROUTES:
-                route = replace(route, handle=_timed(route.handle, self._containers, _CONTAINER_ROUTES[key]))
-            elif key in _IMAGE_ROUTES:
-                route = replace(route, handle=_timed(route.handle, self._images, _IMAGE_ROUTES[key]))
+            if found := timed.pop((route.method, route.pattern), None):
+                handle = _timed(route.handle, *found)
+                route = replace(route, handle=_if_pull(handle, route.handle) if found[1] == "pull" else handle)
             out.append(route)
+        assert not timed, f"there are no such routes: {timed}"
         return out
 
     def networks(self, networks: Networks) -> None:
@@ -103,6 +104,15 @@ def _timed(call: Callable[P, Awaitable[T]], histogram: Histogram, value: str) ->
         return result
 
     return timed
+
+
+def _if_pull(timed: Handle, plain: Handle) -> Handle:
+    """`/images/create` imports too, which is another thing."""
+
+    async def handle(request: Request) -> None:
+        await (timed if request.query.text("fromImage") else plain)(request)
+
+    return handle
 
 
 def samples(engine: Engine, checks: Checks, daemon_id: str) -> list[Sample]:
