@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from naru.api.streams import DEFAULT_DETACH, DetachKeys, frame, parse_detach_keys
+from naru.api.streams import DEFAULT_DETACH, DetachKeys, frame, join, parse_detach_keys
 
 
 def test_a_frame_is_eight_bytes_and_the_data() -> None:
@@ -49,3 +49,11 @@ def test_watching_for_them(pieces: list[bytes], out: bytes, pressed: bool) -> No
 def test_without_keys_everything_passes(pieces: list[bytes]) -> None:
     keys = DetachKeys(b"")
     assert b"".join(keys.feed(piece)[0] for piece in pieces) == b"".join(pieces)
+
+
+def test_a_log_is_sent_as_one_frame_for_each_line() -> None:
+    pieces = [(1, [b"a\n", b"bc"]), (2, [b"d" * 300])]
+    assert join(pieces, tty=False) == (
+        frame(1, b"a\n") + frame(1, b"bc") + frame(2, b"d" * 300)
+    )  # fmt: skip
+    assert join(pieces, tty=True) == b"a\nbc" + b"d" * 300

@@ -11,7 +11,7 @@ from naru.api.convert import human_duration, inspect_json, list_json, network_se
 from naru.containers.health import Health, Probe
 from naru.containers.records import Container, MountPoint, State, Status
 from naru.networks.records import Endpoint, PortBinding
-from naru.wire.container import Config, EndpointSettings, HostConfig
+from naru.wire.container import Config, EndpointSettings, HostConfig, MountRequest, VolumeDriver, VolumeOptions
 
 S_NS = 10**9
 NOW_NS = 10**6 * S_NS
@@ -114,6 +114,26 @@ def test_network_settings_of_a_running_container() -> None:
     assert network_settings(record(state=RUNNING), {"bridge": endpoint()}, {}, (1, 51))["IPAddress"] == "10.1.0.2"
 
 
+def test_network_settings_with_ipv6_and_without_a_host_port() -> None:
+    ports = (PortBinding("tcp", 80, "::", 8080), PortBinding("tcp", 80, "0.0.0.0", 0))  # the second is routed
+    end = endpoint(ip6="fd00::2", prefix6=64, gateway6="fd00::1", ports=ports)
+    made = network_settings(record(state=RUNNING), {"bridge": end}, {}, (1, 51))
+    assert made["Ports"]["80/tcp"] == [{"HostIp": "::", "HostPort": "8080"}, {"HostIp": "0.0.0.0", "HostPort": ""}]
+    for shown in (made, made["Networks"]["bridge"]):
+        assert (shown["GlobalIPv6Address"], shown["GlobalIPv6PrefixLen"], shown["IPv6Gateway"]) == (
+            "fd00::2", 64, "fd00::1",
+        )  # fmt: skip
+    row = list_json(record(state=RUNNING), settings=made, health=None, now_ns=0, size=None, image="i", links=["/b/c"])
+    assert [port.get("PublicPort") for port in row["Ports"] if port["PrivatePort"] == 80] == [8080]
+    assert row["Names"][1:] == ["/b/c"] and row["NetworkSettings"]["Networks"]["bridge"]["DNSNames"] is None
+
+
+def test_an_ended_container_keeps_its_names() -> None:
+    ended = State(Status.EXITED, started_ns=STARTED, finished_ns=STARTED + 1)
+    [one] = network_settings(record(state=ended), {}, {}, (1, 56))["Networks"].values()
+    assert one["DNSNames"][0] == record().name
+
+
 def test_network_settings_of_one_that_never_ran() -> None:
     made = network_settings(record(), {}, {"bridge": "n" * 64}, (1, 56))
     assert made["Ports"] == {} and made["SandboxID"] == "" and made["SandboxKey"] == ""
@@ -148,6 +168,23 @@ def test_inspect_of_one_that_never_ran() -> None:
 def test_inspect_follows_the_version() -> None:
     assert "GraphDriver" in inspect(record(), (1, 51)) and "Storage" not in inspect(record(), (1, 51))
     assert "GraphDriver" not in inspect(record()) and "Storage" in inspect(record())
+
+
+def test_old_clients_find_the_mac_address_in_the_config() -> None:
+    container = record(host=HostConfig(network_mode="bridge"))
+    for version, address in (((1, 51), "02:42:00:00:00:01"), ((1, 52), None)):
+        networks = {"Networks": {"bridge": {"MacAddress": "02:42:00:00:00:01"}}}
+        assert inspect(container, version, settings=networks)["Config"].get("MacAddress") == address
+
+
+def test_what_is_said_of_security_and_empty_options() -> None:
+    mount = MountRequest(type="volume", target="/m", volume_options=VolumeOptions(labels={}, driver_config=VolumeDriver(name="local", options={})))  # fmt: skip
+    made = inspect(record(host=HostConfig(security_opt=["apparmor=mine"], init=False, mounts=[mount])))
+    assert (made["AppArmorProfile"], made["HostConfig"]["Init"]) == ("mine", False)
+    assert made["HostConfig"]["Mounts"] == [
+        {"Type": "volume", "Target": "/m", "VolumeOptions": {"DriverConfig": {"Name": "local"}}}
+    ]
+    assert "Init" not in inspect(record())["HostConfig"]
 
 
 def test_inspect_of_a_running_container() -> None:

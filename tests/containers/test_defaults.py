@@ -18,21 +18,21 @@ OURS = Defaults(
 
 
 def test_create_fills_in_what_was_not_said() -> None:
-    host, warnings = fill(HostConfig(), probe(), "other", OURS)
+    host = fill(HostConfig(), probe(), "other", OURS)
     assert (host.shm_size, host.ipc_mode, host.cgroupns_mode, host.runtime) == (
         32 << 20,
         "shareable",
         "private",
         "other",
     )
-    assert host.ulimits == [Ulimit(name="nofile", soft=1, hard=2)] and warnings == ()
+    assert host.ulimits == [Ulimit(name="nofile", soft=1, hard=2)]
     assert (host.init, host.security_opt, host.dns) == (HostConfig().init, HostConfig().security_opt, HostConfig().dns)
 
 
 def test_create_leaves_what_was_said() -> None:
     own = [Ulimit(name="nofile", soft=5, hard=5), Ulimit(name="core", soft=0, hard=0)]
     given = HostConfig(shm_size=1, ipc_mode="host", cgroupns_mode="host", runtime="runc", ulimits=own)
-    host, _ = fill(given, probe(), "other", OURS)
+    host = fill(given, probe(), "other", OURS)
     assert (host.shm_size, host.ipc_mode, host.cgroupns_mode, host.runtime, host.ulimits) == (
         1,
         "host",

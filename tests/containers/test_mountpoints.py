@@ -9,13 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from naru.containers.mountpoints import Wanted, parse_bind, wanted
+from naru.containers.mountpoints import Wanted, parse_bind, parse_volumes_from, wanted, with_others
 from naru.containers.records import MountPoint
 from naru.errors import Internal, InvalidArgument, NaruError
 from naru.wire.container import Config, CreateRequest, HostConfig
 from naru.wire.decode import decode_object
-
-TMPFS = ("noexec", "nosuid", "nodev")
 
 
 def volume(name: str, target: str, **more: Any) -> MountPoint:
@@ -28,7 +26,8 @@ def volume(name: str, target: str, **more: Any) -> MountPoint:
         ("/h:/t", Wanted(MountPoint("bind", "/h", "/t", propagation="rprivate"), make_source=True)),
         ("/h/../x/:/t/", Wanted(MountPoint("bind", "/x", "/t", propagation="rprivate"), make_source=True)),
         ("/h:/t:ro", Wanted(MountPoint("bind", "/h", "/t", False, mode="ro", propagation="rprivate"), make_source=True)),
-        ("/h:/t:ro,z,rshared", Wanted(MountPoint("bind", "/h", "/t", False, mode="ro,z,rshared", propagation="rshared"), make_source=True)),
+        ("/h:/t:ro,z,rshared", Wanted(MountPoint("bind", "/h", "/t", False, mode="ro,z,rshared", propagation="rshared"), make_source=True, own_propagation=True)),
+        ("/h:/t:rslave,cached", Wanted(MountPoint("bind", "/h", "/t", mode="rslave,cached", propagation="rslave"), make_source=True, own_propagation=True)),
         ("v1:/t", Wanted(volume("v1", "/t"), "v1")),
         ("v1:/t:ro,nocopy", Wanted(volume("v1", "/t", writable=False, mode="ro,nocopy", copy_up=False), "v1")),
         ("/t", Wanted(volume("", "/t", anonymous=True), "")),
@@ -52,6 +51,9 @@ BAD_BINDS = [
     ("wire-x:/m:rshared", Internal, "invalid volume specification: 'wire-x:/m:rshared': invalid mount config for type \"volume\": field BindOptions must not be specified"),
     ("a:/m", InvalidArgument, "create a: volume name is too short, names should be at least two alphanumeric characters"),
     ("rel/x:/m", InvalidArgument, 'create rel/x: "rel/x" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path'),
+    ("/tmp:/m:copy", Internal, "invalid mode: copy"),
+    ("/tmp:/m:cached,delegated", Internal, "invalid mode: cached,delegated"),
+    ("/tmp:/m:nocopy", Internal, "invalid volume specification: '/tmp:/m:nocopy': invalid mount config for type \"bind\": field VolumeOptions must not be specified"),
     ("..:/m", InvalidArgument, 'create ..: ".." includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path'),
 ]  # fmt: skip
 
@@ -79,6 +81,12 @@ BAD_MOUNTS: list[tuple[dict[str, Any], str]] = [
     ({"Type": "volume", "Source": "wire-x", "Target": "/m", "BindOptions": {}}, 'BindOptions must not be specified on mount type "volume"'),
     ({"Type": "volume", "Source": "wire-x", "Target": "/m", "VolumeOptions": {"Subpath": "../x"}}, 'invalid mount config for type "volume": subpath must be a relative path within the volume'),
     ({"Type": "volume", "Source": "wire-x", "Target": "/m", "VolumeOptions": {"Subpath": "/x"}}, 'invalid mount config for type "volume": subpath must be a relative path within the volume'),
+    ({"Type": "volume", "Target": "/m", "VolumeOptions": {"Subpath": "x"}}, 'invalid mount config for type "volume": must not set Subpath when using anonymous volumes'),
+    ({"Type": "image", "Source": "x", "Target": "/m", "ImageOptions": {"Subpath": "a/../../x"}}, 'invalid mount config for type "image": subpath must be a relative path within the volume'),
+    ({"Type": "bind", "Source": "/tmp", "Target": "/m", "ImageOptions": {}}, 'invalid mount config for type "bind": field ImageOptions must not be specified'),
+    ({"Type": "tmpfs", "Target": "/m", "TmpfsOptions": {"Options": [["uid", "5"]]}}, 'invalid mount config for type "tmpfs": invalid option: uid'),
+    ({"Type": "tmpfs", "Target": "/m", "TmpfsOptions": {"Options": [["nosuid"]]}}, 'invalid mount config for type "tmpfs": invalid option: nosuid'),
+    ({"Type": "tmpfs", "Target": "/m", "TmpfsOptions": {"Options": [[]]}}, 'invalid mount config for type "tmpfs": invalid option array length'),
     ({"Type": "image", "Target": "/m"}, 'invalid mount config for type "image": field Source must not be empty'),
 ]  # fmt: skip
 
@@ -112,40 +120,78 @@ def test_bad_mounts(value: dict[str, Any], words: str) -> None:
         ({"Type": "volume", "Source": "v1", "Target": "/t", "VolumeOptions": {"Subpath": "a/b"}}, Wanted(volume("v1", "/t", copy_up=False, subpath="a/b", from_config=True), "v1")),
         (
             {"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"SizeBytes": 65536, "Mode": 0o700, "Options": [["exec"]]}},
-            Wanted(MountPoint("tmpfs", "", "/t", options=(*TMPFS, "exec", "size=65536", "mode=700"), from_config=True)),
+            Wanted(MountPoint("tmpfs", "", "/t", options=("mode=700", "size=65536", "exec"), from_config=True)),
         ),
-        ({"Type": "image", "Source": "busybox", "Target": "/t"}, Wanted(MountPoint("image", "busybox", "/t", False, name="busybox", from_config=True), image="busybox")),
+        (
+            {"Type": "bind", "Source": "/h", "Target": "/t", "ReadOnly": True, "BindOptions": {"NonRecursive": True, "ReadOnlyNonRecursive": True}},
+            Wanted(MountPoint("bind", "/h", "/t", False, propagation="rprivate", from_config=True, recursive=False, read_only_non_recursive=True)),
+        ),
+        ({"Type": "image", "Source": "busybox", "Target": "/t"}, Wanted(MountPoint("image", "busybox", "/t", False, name="busybox", propagation="rprivate", from_config=True), image="busybox")),
     ],
 )  # fmt: skip
 def test_mounts(value: dict[str, Any], item: Wanted) -> None:
     assert wanted(Config(), host(Mounts=[value])) == [item]
 
 
-@pytest.mark.parametrize(
-    ("options", "kept", "writable"),
-    [
-        ("", TMPFS, True),
-        ("size=1m,mode=1777", (*TMPFS, "size=1m", "mode=1777"), True),
-        ("exec,suid", ("nodev", "exec", "suid"), True),
-        ("ro", (*TMPFS, "ro"), False),
-    ],
-)
-def test_tmpfs(options: str, kept: tuple[str, ...], writable: bool) -> None:
-    (item,) = wanted(Config(), host(Tmpfs={"/t": options}))
-    assert (item.point.options, item.point.writable) == (kept, writable)
+def test_the_options_of_a_tmpfs_wait_for_the_start() -> None:
+    (item,) = wanted(Config(), host(Tmpfs={"/t": "ro,nonsense"}))
+    assert (item.point.options, item.point.writable) == (("ro", "nonsense"), False)
 
 
 @pytest.mark.parametrize(
-    ("target", "options", "words"),
+    ("target", "words"),
     [
-        ("rel", "", "invalid mount path: 'rel' mount path must be absolute"),
-        ("/t", "nonsense", 'invalid tmpfs option "nonsense"'),
+        ("rel", "invalid mount path: 'rel' mount path must be absolute"),
+        ("/a/..", "invalid specification: destination can't be '/'"),
     ],
 )
-def test_bad_tmpfs(target: str, options: str, words: str) -> None:
+def test_bad_tmpfs(target: str, words: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
-        wanted(Config(), host(Tmpfs={target: options}))
+        wanted(Config(), host(Tmpfs={target: ""}))
     assert str(caught.value) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("box", ("box", True)),
+        ("box:ro", ("box", False)),
+        ("box:rw,z", ("box", True)),
+        ("box:ro,cached", ("box", False)),
+    ],
+)
+def test_volumes_from(text: str, answer: tuple[str, bool]) -> None:
+    assert parse_volumes_from(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "volumes-from specification cannot be an empty string"),
+        ("box:foo", "invalid mode: foo"),
+        ("box:nocopy", "invalid mode: nocopy"),
+        ("box:rslave", "invalid mode: rslave"),
+        ("box:ro,rw", "invalid mode: ro,rw"),
+    ],
+)
+def test_bad_volumes_from(text: str, words: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        parse_volumes_from(text)
+    assert str(caught.value) == words
+
+
+def test_mounts_of_others_lie_between_ones_own_and_those_of_the_image() -> None:
+    own = wanted(Config(volumes={"/image": {}, "/only": {}}), host(Binds=["/h:/own"]))
+    others = [Wanted(MountPoint("bind", source, target)) for source, target in (("/1", "/own"), ("/2", "/image"), ("/3", "/image"), ("/4", "/more"))]  # fmt: skip
+    found = {item.point.destination: item.point.source for item in with_others(own, others)}
+    assert found == {"/own": "/h", "/only": "", "/image": "/3", "/more": "/4"}
+
+
+def test_a_tmpfs_and_a_mount_may_share_a_target_but_not_a_bind() -> None:
+    found = wanted(Config(volumes={"/m": {}}), host(Mounts=[{"Type": "tmpfs", "Target": "/m"}], Tmpfs={"/m": ""}))
+    assert [item.point.kind for item in found] == ["tmpfs", "tmpfs"]
+    with pytest.raises(InvalidArgument, match=r"^Duplicate mount point: /m$"):
+        wanted(Config(), host(Binds=["/tmp:/m"], Tmpfs={"/m": ""}))
 
 
 def test_a_target_is_used_once_and_an_images_volume_gives_way() -> None:

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from naru.containers.cdi import Edits
 from naru.containers.records import Container, MountPoint
-from naru.containers.runtimespec import ALL_CAPABILITIES, Launch, build, capabilities, environment, process, resources
+from naru.containers.resources import resources
+from naru.containers.runtimespec import ALL_CAPABILITIES, Launch, build, capabilities, environment, process
 from naru.containers.users import User
 from naru.oci.image import dump_json
-from naru.wire.container import Device, Ulimit
+from naru.wire.container import Device, ThrottleDevice, Ulimit, WeightDevice
 
 Make = Callable[..., Container]
 DOCKER_DEFAULT = {
@@ -212,7 +214,7 @@ def test_user_mounts_replace_default_ones_and_lie_on_top_of_each_other(record: M
     made = spec(record(mounts=asked))
     found = {m["destination"]: m for m in made["mounts"]}
     assert found["/dev/shm"]["options"] == ["size=1m"]
-    assert found["/data/deep"]["options"] == ["rbind", "rslave", "ro"]
+    assert found["/data/deep"]["options"] == ["rbind", "rslave", "rro"]
     assert found["/data"]["options"] == ["rbind", "rprivate", "rw"]
     order = [m["destination"] for m in made["mounts"]]
     assert order.index("/data") < order.index("/data/deep")
@@ -283,3 +285,114 @@ def test_rlimits(record: Make) -> None:
         {"type": "RLIMIT_CORE", "soft": 2**64 - 1, "hard": 2**64 - 1},
     ]
     assert made["cwd"] == "/"
+
+
+@pytest.mark.parametrize(
+    ("mount", "options"),
+    [
+        ({}, ["rbind", "rprivate", "rw"]),
+        ({"writable": False}, ["rbind", "rprivate", "rro"]),
+        ({"writable": False, "read_only_non_recursive": True}, ["rbind", "rprivate", "ro"]),
+        ({"recursive": False, "propagation": "rslave"}, ["bind", "slave", "rw"]),
+        ({"propagation": "rshared"}, ["rbind", "rshared", "rw"]),
+    ],
+)
+def test_binds(record: Make, mount: dict[str, Any], options: list[str]) -> None:
+    made = spec(record(mounts=(MountPoint("bind", "/h", "/t", **mount),)))
+    assert next(m for m in made["mounts"] if m["destination"] == "/t")["options"] == options
+
+
+def test_the_tree_passes_on_as_much_as_its_most_open_mount(record: Make) -> None:
+    def of(*propagations: str) -> str:
+        mounts = tuple(MountPoint("bind", "/h", f"/{p}", propagation=p) for p in propagations)
+        return str(spec(record(mounts=mounts))["linux"]["rootfsPropagation"])
+
+    assert [of("rprivate"), of("slave"), of("rslave", "shared")] == ["private", "rslave", "shared"]
+
+
+def test_name_resolution_files_lie_on_a_volume_at_etc(record: Make) -> None:
+    made = spec(record(mounts=(MountPoint("volume", "/v", "/etc", name="v"),)), files=(("/host/hosts", "/etc/hosts"),))
+    order = [m["destination"] for m in made["mounts"] if m["destination"].startswith("/etc")]
+    assert order == ["/etc", "/etc/hosts"]
+
+
+def test_block_device_limits(record: Make) -> None:
+    host = {
+        "blkio_weight_device": [WeightDevice(path="/dev/a", weight=20)],
+        "blkio_device_read_bps": [ThrottleDevice(path="/dev/a", rate=1)],
+        "blkio_device_write_bps": [ThrottleDevice(path="/dev/b", rate=2)],
+        "blkio_device_read_iops": [ThrottleDevice(path="/dev/a", rate=3)],
+        "blkio_device_write_iops": [ThrottleDevice(path="/dev/b", rate=4)],
+    }
+    made = resources(record(host=host), 1, numbers={"/dev/a": (8, 0), "/dev/b": (8, 1)})
+    assert made["blockIO"] == {
+        "weightDevice": [{"major": 8, "minor": 0, "weight": 20}],
+        "throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 1}],
+        "throttleWriteBpsDevice": [{"major": 8, "minor": 1, "rate": 2}],
+        "throttleReadIOPSDevice": [{"major": 8, "minor": 0, "rate": 3}],
+        "throttleWriteIOPSDevice": [{"major": 8, "minor": 1, "rate": 4}],
+    }
+
+
+def test_realtime_and_swap_without_limit(record: Make) -> None:
+    made = resources(record(host={"cpu_realtime_period": 1000, "cpu_realtime_runtime": 5, "memory_swap": -5}), 1)
+    assert made == {"cpu": {"realtimePeriod": 1000, "realtimeRuntime": 5}, "memory": {"swap": -1}}
+
+
+def test_a_device_without_a_path_inside_or_permissions(record: Make) -> None:
+    device = {"path": "", "type": "c", "major": 1, "minor": 3, "access": ""}
+    made = spec(record(), devices=(device,))
+    assert made["linux"]["devices"] == [] and made["linux"]["resources"] == spec(record())["linux"]["resources"]
+
+
+def test_what_vendors_say_of_their_devices(record: Make) -> None:
+    edits = Edits(
+        env=("A=2", "GPU=1"),
+        devices=({"path": "/dev/gpu", "type": "c", "major": 195, "minor": 0, "access": "rw"},),
+        mounts=({"source": "/lib/gpu", "destination": "/gpu", "type": "bind", "options": ["ro"]},),
+        hooks=(("createContainer", {"path": "/bin/hook"}),),
+        groups=(44, 44),
+    )
+    made = spec(record(), edits=edits)
+    assert [e for e in made["process"]["env"] if e[:2] in ("A=", "GP")] == ["A=2", "GPU=1"]
+    assert made["linux"]["devices"] == [{"path": "/dev/gpu", "type": "c", "major": 195, "minor": 0}]
+    rule = {"allow": True, "type": "c", "major": 195, "minor": 0, "access": "rw"}
+    assert rule in made["linux"]["resources"]["devices"]
+    assert made["mounts"][-1]["destination"] == "/gpu"
+    assert made["hooks"] == {"createContainer": [{"path": "/bin/hook"}]}
+    assert made["process"]["user"]["additionalGids"].count(44) == 1
+
+
+@pytest.mark.parametrize(
+    ("tty", "size", "made"),
+    [(True, (24, 81), {"height": 24, "width": 81}), (True, (0, 81), None), (False, (24, 81), None)],
+)
+def test_console_size(record: Make, tty: bool, size: tuple[int, int], made: dict[str, int] | None) -> None:
+    made_spec = spec(record({"tty": tty}, {"console_size": size}))
+    assert made_spec["process"].get("consoleSize") == made
+
+
+def test_a_profile_of_apparmor_and_a_joined_shm(record: Make) -> None:
+    made = spec(
+        record(host={"ipc_mode": "container:x"}), apparmor="mine", shm="/b/shm", join=(("ipc", "/proc/7/ns/ipc"),)
+    )
+    assert made["process"]["apparmorProfile"] == "mine"
+    shm = next(m for m in made["mounts"] if m["destination"] == "/dev/shm")
+    assert (shm["type"], shm["source"]) == ("bind", "/b/shm")
+
+
+@pytest.mark.parametrize(
+    ("host", "mode"),
+    [
+        ({}, "ro"),
+        ({"privileged": True}, "rw"),
+        ({"security_opt": ["writable-cgroups"]}, "rw"),
+        ({"privileged": True, "security_opt": ["writable-cgroups=false"]}, "ro"),
+    ],
+)
+def test_who_may_write_cgroups(record: Make, host: dict[str, Any], mode: str) -> None:
+    assert mounts(record(host=host))["/sys/fs/cgroup"]["options"][-1] == mode
+
+
+def test_a_domain_name_is_the_kernels(record: Make) -> None:
+    assert spec(record({"domainname": "example.test"}))["linux"]["sysctl"]["kernel.domainname"] == "example.test"

@@ -13,6 +13,7 @@ from naru.daemon.config import DEFAULT_CONFIG_FILE, Config, arguments, load
 from naru.daemon.options import FOREIGN, OPTIONS, Foreign
 from naru.daemon.values import AddressPool, NamedRuntime, Ulimit
 from naru.errors import InvalidArgument
+from naru.wire.container import LogConfig
 
 DOCKERD_29 = """
 --add-runtime --allow-direct-routing --apparmor-profile --authorization-plugin --bip --bip6 --bridge
@@ -47,6 +48,19 @@ def configured(file: Path, *flags: str, environment: dict[str, str] | None = Non
 def test_defaults(file: Path) -> None:
     assert configured(file) == Config()
     assert Config().hosts == ("unix:///run/naru/naru.sock",) and Config().insecure_registries is None
+
+
+def test_log_options_are_an_object_in_the_file_and_pairs_as_flags(file: Path) -> None:
+    made = configured(file, "--log-opt", "max-file=3", log_driver="local", log_opts={"max-size": "5m"})
+    assert made.log_config == LogConfig(type="local", config={"max-size": "5m", "max-file": "3"})
+    assert Config().log_config == LogConfig(type="json-file", config={})
+    for options in (["max-size=5m"], {"max-size": 5}):
+        with pytest.raises(InvalidArgument, match="log-opts: expected an object of strings"):
+            configured(file, log_opts=options)
+    with pytest.raises(InvalidArgument, match="failed to set log opts: unknown log opt 'x' for json-file log driver"):
+        configured(file, "--log-opt", "x=y")
+    with pytest.raises(InvalidArgument, match="must be key=value"):
+        configured(file, "--log-opt", "x")
 
 
 def test_the_file_gives_values(file: Path) -> None:

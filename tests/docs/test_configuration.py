@@ -32,9 +32,7 @@ def foreign_row(row: Foreign) -> str:
     taken = (
         "any"
         if not row.harmless
-        else ", ".join(
-            dict.fromkeys(f"`{text_of(each) or each!r}`" for each in row.harmless if each not in ("", (), {}))
-        )
+        else ", ".join(dict.fromkeys(f"`{text_of(each)}`" for each in row.harmless if each not in ("", (), {})))
         or "none"
     )
     return f"| {quoted(row.key)} | {quoted(*row.flags)} | {taken} | {row.why} |".replace("|  |", "| |")

@@ -110,7 +110,7 @@ def test_a_detached_tree_lives_as_long_as_its_descriptor(overlay: Mount, tmp_pat
     (data / "inside").write_text("bound")
     scratch = str(tmp_path / "target")
     before = len(os.listdir("/proc/self/fd"))
-    fd = open_detached([overlay], scratch, [(str(data), "/folder")])
+    fd = open_detached([overlay], scratch, [(str(data), "", "/folder")])
     with Root(fd) as root:
         assert root.read("file", 10) == b"below"
         assert root.read("folder/inside", 10) == b"bound"
@@ -122,7 +122,7 @@ def test_a_detached_tree_lives_as_long_as_its_descriptor(overlay: Mount, tmp_pat
 def test_a_bind_whose_target_is_missing_is_an_error_and_nothing_is_left(overlay: Mount, tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(FileNotFoundError):
-        open_detached([overlay], str(tmp_path / "target"), [(str(tmp_path), "/nosuch")])
+        open_detached([overlay], str(tmp_path / "target"), [(str(tmp_path), "", "/nosuch")])
     assert len(os.listdir("/proc/self/fd")) == before
 
 

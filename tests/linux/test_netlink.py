@@ -3,7 +3,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 import pytest
@@ -42,6 +42,50 @@ def test_bridge_address_and_route(inside: Any) -> None:
             assert host.link("br0") is None
 
     inside(work)
+
+
+def test_ipv6_address_and_route(inside: Any) -> None:
+    def work() -> None:
+        with Netlink() as host:
+            host.run(netlink.add_bridge("br0", mac=MAC))
+            index = netlink.index_of("br0")
+            host.run(netlink.add_address(index, "fd00:9::1", 64), netlink.set_default_route("fd00:9::fe", index))
+            assert Address(index, "fd00:9::1", 64) in host.addresses(6)
+            assert Route(IPv6Network("::/0"), "fd00:9::fe", index) in host.routes(6)
+            assert IPv6Network("fd00:9::/64") in netlink.overlapping(host.routes(6))
+            host.run(netlink.set_default_route("fd00:9::fd", index))  # in place of the other
+            assert [route.gateway for route in host.routes(6) if route.gateway] == ["fd00:9::fd"]
+            host.run(netlink.set_default_interface(6, index), netlink.set_default_interface(4, index))
+            for version in (4, 6):
+                found = [route for route in host.routes(version) if not route.destination.prefixlen]
+                assert [(route.gateway, route.index) for route in found] == [("", index)]
+
+    inside(work)
+
+
+def test_macvlan_is_made_in_another_namespace(inside: Any) -> None:
+    peer = netns.create()
+
+    def work() -> None:
+        with Netlink() as host:
+            host.run(netlink.add_bridge("br0", mac=MAC))
+            parent = netlink.index_of("br0")
+            host.run(
+                netlink.add_child(
+                    "eth0", kind="macvlan", parent=parent, mode=4, netns=peer, mac="02:42:0a:09:00:02", mtu=1300
+                )
+            )
+
+            def look() -> None:
+                with Netlink() as there:
+                    link = there.link("eth0")
+                    assert link is not None
+                    assert (link.kind, link.mac, link.mtu, link.up) == ("macvlan", "02:42:0a:09:00:02", 1300, False)
+
+            netns.inside(peer, look)
+
+    inside(work)
+    os.close(peer)
 
 
 def test_veth_is_made_in_another_namespace_as_a_port(inside: Any) -> None:

@@ -33,6 +33,7 @@ class Box:
     member: Member
     fd: int
     endpoints: list[Endpoint] = field(default_factory=list)
+    servers: list[asyncio.Server] = field(default_factory=list)
 
     @property
     def ip(self) -> str:
@@ -50,7 +51,7 @@ class Box:
             await writer.drain()
             writer.close()
 
-        self.server = await asyncio.start_server(answer, sock=listener)
+        self.servers.append(await asyncio.start_server(answer, sock=listener))
 
     async def fetch(self, ip: str, port: int) -> bytes:
         return await asyncio.to_thread(self.inside, partial(fetch, ip, port))
@@ -59,8 +60,8 @@ class Box:
         return await asyncio.to_thread(self.inside, partial(refused, ip, port))
 
     def close(self) -> None:
-        if hasattr(self, "server"):
-            self.server.close()
+        for server in self.servers:
+            server.close()
         os.close(self.fd)
 
 

@@ -4,13 +4,13 @@ import asyncio
 import socket
 import struct
 from functools import partial
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import pytest
 
 from naru.networks import dnsmessage as dns
-from naru.networks.records import EndpointRequest, Member
+from naru.networks.records import EndpointRequest, Member, Pool
 
 pytestmark = pytest.mark.root
 RESOLVER = ("127.0.0.11", 53)
@@ -104,6 +104,26 @@ def test_names_on_shared_networks(play: Any) -> None:
         assert pointer.endswith(dns.pointer("renamed.app"))
         server.transport.close()
         server.tcp.close()  # type: ignore[attr-defined]
+
+    play(story)
+
+
+def test_ipv6_addresses(play: Any) -> None:
+    async def story(world: Any) -> None:
+        await world.networks.create("app", ipv6=True, pools=[Pool("fd00:1::/64")])
+        await world.networks.create("six", ipv4=False, ipv6=True, pools=[Pool("fd00:2::/64")])
+        await world.run("web", "app")
+        client = await world.run("client", "app", "six")
+        await world.run("alone", "six")
+        ask = lambda name: partial(ask_udp, name, dns.AAAA)  # noqa: E731
+        for name, address in (("web", "fd00:1::2"), ("alone", "fd00:2::3")):
+            data = await asyncio.to_thread(client.inside, ask(name))
+            assert data[6:8] == b"\0\1" and data.endswith(IPv6Address(address).packed)
+        assert await resolve(client, "web") == (dns.OK, ["172.18.0.2"])
+        assert await resolve(client, "alone") == (dns.OK, [])  # it exists, and has no such address
+        name = IPv6Address("fd00:1::2").reverse_pointer
+        pointer = await asyncio.to_thread(client.inside, partial(ask_udp, name, dns.PTR))
+        assert pointer.endswith(dns.pointer("web.app"))
 
     play(story)
 

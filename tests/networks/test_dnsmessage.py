@@ -25,6 +25,12 @@ def test_answer() -> None:
     assert data[12:].startswith(query.question + struct.pack("!HHHIH", 0xC00C, 1, 1, 10, 4) + bytes([10, 0, 0, 2]))
 
 
+def test_answer_of_ipv6() -> None:
+    query = dns.parse_query(dns.question("web", dns.AAAA))
+    data = dns.answer(query, dns.addresses(["fd00::2"]))
+    assert data.endswith(struct.pack("!HHHIH", 0xC00C, 28, 1, 10, 16) + bytes.fromhex("fd00" + "0" * 27 + "2"))
+
+
 def test_answer_that_is_too_long_is_cut_and_marked() -> None:
     query = dns.parse_query(dns.question("web"))
     data = dns.answer(query, dns.addresses(["10.0.0.2"] * 100), limit_bytes=dns.UDP_LIMIT)
@@ -34,6 +40,9 @@ def test_answer_that_is_too_long_is_cut_and_marked() -> None:
 
 def test_reverse_names() -> None:
     assert dns.reversed_ip("2.0.17.172.in-addr.arpa") == "172.17.0.2"
+    six = ".".join(reversed("fd000077" + "0" * 23 + "9"))
+    assert dns.reversed_ip(f"{six}.ip6.arpa") == "fd00:77::9"
+    assert dns.reversed_ip("9.ip6.arpa") is None and dns.reversed_ip("x." * 32 + "ip6.arpa") is None
     assert dns.reversed_ip("x.in-addr.arpa") is None and dns.reversed_ip("web") is None
     assert dns.pointer("web.app") == b"\3web\3app\0"
 

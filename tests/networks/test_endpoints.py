@@ -40,7 +40,7 @@ def test_endpoint_says_what_the_container_has(play: Any) -> None:
         [end] = box.endpoints
         assert (end.interface, end.ip, end.prefix, end.gateway) == ("eth0", "10.9.8.7", 24, "10.9.8.1")
         assert end.dns_names == ("web", "www", box.member.id[:12])
-        assert [(port.host_ip, port.host_port) for port in end.ports] == [("0.0.0.0", 8080)]
+        assert [(port.host_ip, port.host_port) for port in end.ports] == [("0.0.0.0", 8080), ("::", 8080)]
         assert world.networks.endpoints_of(box.member.id) == [end]
 
         def look() -> None:
@@ -90,7 +90,7 @@ def test_attach_that_fails_leaves_nothing(play: Any) -> None:
                 ({"networks": ["app"], "ports": (PortRequest("tcp", 81, "127.0.0.1", 8080),)}, Conflict,
                  "Bind for 127.0.0.1:8080 failed: port is already allocated"),
                 ({"networks": ["app"], "ports": (PortRequest("tcp", 81, "", 9090),)}, Conflict,
-                 "Bind for 0.0.0.0:9090 failed: port is already allocated"),
+                 "failed to bind host port 0.0.0.0:9090/tcp: address already in use"),
                 ({"networks": ["app"], "ports": (PortRequest("tcp", 81, "10.77.0.1", 80),)}, Conflict,
                  "failed to bind host port 10.77.0.1:80/tcp: cannot assign requested address"),
                 ({"networks": ["app"], "ports": (PortRequest("xxx", 81),)}, InvalidArgument, "unknown protocol"),
@@ -132,7 +132,8 @@ def test_ports_at_random_and_from_ranges(play: Any) -> None:
         box = await world.run(
             "web", ports=(PortRequest("tcp", 80), PortRequest("udp", 80), PortRequest("tcp", 81, "", 7000, 7002))
         )
-        [tcp, udp, ranged] = box.endpoints[0].ports
+        [tcp, tcp6, udp, _, ranged, _] = box.endpoints[0].ports
+        assert tcp6.host_port == tcp.host_port
         assert tcp.host_port >= 32768 and udp.host_port >= 32768 and ranged.host_port == 7000
         other = await world.run("web2", ports=(PortRequest("tcp", 81, "", 7000, 7002),))
         assert other.endpoints[0].ports[0].host_port == 7001
@@ -189,16 +190,16 @@ def test_ports_and_default_route_move_with_the_gateway(play: Any) -> None:
                 return next(route.gateway for route in here.routes() if route.destination.prefixlen == 0)
 
         of = lambda: primary(world.networks.endpoints_of(web.member.id))  # noqa: E731
-        assert of() == [("alpha", [8080])] and web.inside(gateway) == "172.18.0.1"
+        assert of() == [("alpha", [8080, 8080])] and web.inside(gateway) == "172.18.0.1"
         await world.networks.connect(web.member, web.fd, EndpointRequest("beta"))
-        assert of() == [("alpha", [8080])]
+        assert of() == [("alpha", [8080, 8080])]
         await world.networks.connect(web.member, web.fd, EndpointRequest("bridge", gateway_priority=5))
-        assert of() == [("bridge", [8080])] and web.inside(gateway) == "172.17.0.1"
+        assert of() == [("bridge", [8080, 8080])] and web.inside(gateway) == "172.17.0.1"
         assert (await world.fetch("127.0.0.1", 8080)).startswith(b"web")
         await world.networks.disconnect(web.member.id, "bridge", web.fd)
-        assert of() == [("alpha", [8080])] and web.inside(gateway) == "172.18.0.1"
+        assert of() == [("alpha", [8080, 8080])] and web.inside(gateway) == "172.18.0.1"
         await world.networks.disconnect(web.member.id, "alpha", web.fd)
-        assert of() == [("beta", [8080])] and web.inside(gateway) == "172.19.0.1"
+        assert of() == [("beta", [8080, 8080])] and web.inside(gateway) == "172.19.0.1"
         assert (await world.fetch("127.0.0.1", 8080)).startswith(b"web")
         await world.networks.disconnect(web.member.id, "beta", web.fd)
         assert of() == [] and "8080" not in world.elements("published")

@@ -42,3 +42,5 @@ def test_hosts() -> None:
     assert text.startswith("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
     assert text.endswith("10.0.0.9\tdb\n172.17.0.2\tweb.example.org web\n10.0.0.2\tweb.example.org web\n")
     assert etcfiles.hosts(["172.17.0.2"], "abc").endswith("172.17.0.2\tabc\n")
+    assert etcfiles.hosts(["172.17.0.2"], "a.b").endswith("172.17.0.2\ta.b a\n")
+    assert etcfiles.hosts(["172.17.0.2"], "a.b", "c.d").endswith("172.17.0.2\ta.b.c.d a\n")

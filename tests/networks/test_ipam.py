@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 
 import pytest
 
-from naru.errors import Forbidden, InvalidArgument, NaruError, Unavailable
+from naru.errors import Forbidden, Internal, InvalidArgument, NaruError, Unavailable
 from naru.networks import ipam
 from naru.networks.records import Pool
 
@@ -49,17 +49,61 @@ def test_no_subnet_left() -> None:
         ([Pool("10.0.0.0/24", "10.0.0.9")], (Pool("10.0.0.0/24", "10.0.0.9"),)),
         ([Pool("10.0.0.0/24", aux={"a": "10.0.0.1"})], (Pool("10.0.0.0/24", "10.0.0.2", aux={"a": "10.0.0.1"}),)),
         ([Pool("10.0.0.0/24", "", "10.0.0.128/25")], (Pool("10.0.0.0/24", "10.0.0.1", "10.0.0.128/25"),)),
-        ([Pool("fd00::/64")], (Pool("172.17.0.0/16", "172.17.0.1"), Pool("fd00::/64"))),
-        ([Pool("fd00::/64"), Pool("10.0.0.0/24")], (Pool("10.0.0.0/24", "10.0.0.1"), Pool("fd00::/64"))),
+        ([Pool("fd00::/64")], (Pool("172.17.0.0/16", "172.17.0.1"),)),  # without IPv6 its subnet means nothing
+        ([Pool("fd00::/64"), Pool("10.0.0.0/24")], (Pool("10.0.0.0/24", "10.0.0.1"),)),
     ],
 )
 def test_settle(asked: list[Pool], settled: tuple[Pool, ...]) -> None:
     assert ipam.settle(asked, [], []) == settled
 
 
+ULA = str(next(ipam.default_pools("engine", 6)))
+
+
+@pytest.mark.parametrize(
+    ("versions", "asked", "settled"),
+    [
+        ((4, 6), [], [("172.17.0.0/16", "172.17.0.1"), (ULA, ULA.replace("/64", "1"))]),
+        ((6,), [], [(ULA, ULA.replace("/64", "1"))]),
+        ((6,), [Pool("10.0.0.0/24"), Pool("fd00::/64")], [("fd00::/64", "fd00::1")]),
+        ((4, 6), [Pool("fd00::/64")], [("fd00::/64", "fd00::1"), ("172.17.0.0/16", "172.17.0.1")]),  # in Docker's order
+        ((4, 6), [Pool("FD00:0:0:0::/64", "fd00:0::9")], [("fd00::/64", "fd00::9"), ("172.17.0.0/16", "172.17.0.1")]),
+    ],
+)
+def test_settle_ipv6(versions: tuple[int, ...], asked: list[Pool], settled: list[tuple[str, str]]) -> None:
+    found = ipam.settle(asked, [], [], versions=versions, seed="engine")
+    assert [(pool.subnet, pool.gateway) for pool in found] == settled
+
+
+def test_unique_local_subnets() -> None:
+    """RFC 4193: fd00::/8, forty bits of the engine's own, then one /64 after the other."""
+    first, second = (subnet for _, subnet in zip(range(2), ipam.default_pools("engine", 6), strict=False))
+    assert first.prefixlen == 64 and str(first).startswith("fd") and not first.overlaps(second)
+    assert first.supernet(16) == second.supernet(16) != next(ipam.default_pools("another", 6)).supernet(16)
+    assert ipam.choose_subnet([first, N("172.17.0.0/16")], "engine", 6) == second
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind", "message"),
+    [
+        ([Pool("fd00::1/64")], InvalidArgument, "invalid network config:\ninvalid subnet fd00::1/64: it should be fd00::/64"),
+        ([Pool("fd00::/64", "10.0.0.1")], InvalidArgument, "invalid network config:\ninvalid gateway 10.0.0.1: parent subnet fd00::/64 doesn't contain this address"),
+        ([Pool("fd00::/64", "", "10.0.0.0/24")], InvalidArgument, "invalid network config:\ninvalid ip-range 10.0.0.0/24: parent subnet fd00::/64 doesn't contain ip-range"),
+        ([Pool("ff00::/64")], InvalidArgument, "multicast subnet 'ff00::1/64' is not allowed"),
+        ([Pool("fd00::/128")], Internal, "failed to allocate gateway (): no available addresses on this pool"),
+        ([Pool("fd00:1::/64"), Pool("fd00:2::/64")], Forbidden, "bridge driver doesn't support multiple subnets"),
+        ([Pool("fd00:5::/48")], Forbidden, "invalid pool request: Pool overlaps with other one on this address space"),
+    ],
+)  # fmt: skip
+def test_settle_refuses_ipv6(asked: list[Pool], kind: type[NaruError], message: str) -> None:
+    with pytest.raises(kind) as caught:
+        ipam.settle(asked, [IPv6Network("fd00:5::/64")], [], versions=(4, 6))
+    assert str(caught.value) == message
+
+
 BAD: list[tuple[list[Pool], type[NaruError], str]] = [
-    ([Pool("x")], InvalidArgument, "netip.ParsePrefix(\"x\"): no '/'"),
-    ([Pool("10.0.0.0/24", "x")], InvalidArgument, 'ParseAddr("x"): unable to parse IP'),
+    ([Pool("x")], InvalidArgument, "invalid JSON: netip.ParsePrefix(\"x\"): no '/'"),
+    ([Pool("10.0.0.0/24", "x")], InvalidArgument, 'invalid JSON: ParseAddr("x"): unable to parse IP'),
     (
         [Pool("10.0.0.5/24")],
         InvalidArgument,
@@ -121,6 +165,10 @@ def test_routes_of_the_host_are_avoided_but_may_be_asked_for() -> None:
         (Pool("10.0.0.0/24", "10.0.0.1", aux={"a": "10.0.0.2"}), [], "10.0.0.3"),
         (Pool("10.0.0.0/30", "10.0.0.1"), [], "10.0.0.2"),
         (Pool("10.0.0.0/31", "10.0.0.0"), [], "10.0.0.1"),
+        (Pool("fd00::/64", "fd00::1"), [], "fd00::2"),  # fd00:: is every router's
+        (Pool("fd00::/64", "fd00::9"), ["fd00::1"], "fd00::2"),
+        (Pool("fd00::/64", "fd00::1", "fd00:0:0:0:1::/80"), [], "fd00::1:0:0:0"),
+        (Pool("fd00::/126", "fd00::1"), ["fd00::2"], "fd00::3"),  # there is no broadcast address
         (Pool("10.0.0.0/16", "10.0.0.1"), [f"10.0.0.{n}" for n in range(2, 256)], "10.0.1.0"),
     ],
 )
@@ -143,7 +191,7 @@ def test_claim() -> None:
         ("10.0.0.255", Forbidden, "Address already in use"),
         ("10.0.1.1", InvalidArgument, "invalid endpoint settings:\nno configured subnet contains IP address 10.0.1.1"),
         ("fd00::5", InvalidArgument, "invalid endpoint settings:\nno configured subnet contains IP address fd00::5"),
-        ("x", InvalidArgument, 'ParseAddr("x"): unable to parse IP'),
+        ("x", InvalidArgument, 'invalid JSON: ParseAddr("x"): unable to parse IP'),
     ):
         with pytest.raises(kind) as caught:
             ipam.claim(pool, ip, ["10.0.0.200"])
@@ -156,6 +204,10 @@ def test_claim() -> None:
         (Pool("172.18.0.0/16", "172.18.0.1"), [], (3, 65533)),
         (Pool("10.0.0.0/24", "10.0.0.1"), ["10.0.0.9"], (4, 252)),
         (Pool("10.0.0.0/24", "10.0.0.1", "10.0.0.128/25", {"h": "10.0.0.200"}), [], (4, 126)),
+        (Pool("fd00::/64", "fd00::1"), ["fd00::2"], (3, 2**64 - 3)),
+        (Pool("fd00::/48", "fd00::1"), [], (2, 2**64 - 1)),  # the API's number ends there
+        (Pool("fd00::/64", "fd00::9", "fd00:0:0:0:1::/80", {"a": "fd00:0:0:0:1::1"}), [], (3, 2**48 - 1)),
+        (Pool("10.79.0.0/24"), [], (2, 254)),  # macvlan: no gateway of ours
     ],
 )
 def test_usage_counts_as_docker_does(pool: Pool, used: list[str], counts: tuple[int, int]) -> None:
@@ -164,3 +216,4 @@ def test_usage_counts_as_docker_does(pool: Pool, used: list[str], counts: tuple[
 
 def test_mac_is_made_of_the_address() -> None:
     assert ipam.mac_of("172.17.0.2") == "02:42:ac:11:00:02"
+    assert ipam.mac_of("fd00::2") != ipam.mac_of("fd00::3") != ipam.mac_of("fd00::1:0:0:3")

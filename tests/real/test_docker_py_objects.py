@@ -157,6 +157,64 @@ def test_connect_and_disconnect_while_running(client: docker.DockerClient) -> No
     assert set(container.attrs["NetworkSettings"]["Networks"]) == {"bridge"}
 
 
+def test_a_network_with_ipv6(client: docker.DockerClient) -> None:
+    pools = [docker.types.IPAMPool(subnet="fd00:6e61:7275::/64")]
+    network = client.networks.create("harbour", enable_ipv6=True, ipam=docker.types.IPAMConfig(pool_configs=pools))
+    config = client.api.create_networking_config(
+        {"harbour": client.api.create_endpoint_config(ipv6_address="fd00:6e61:7275::77")}
+    )
+    host = client.api.create_host_config(port_bindings={"8000/tcp": None}, network_mode="harbour")
+    made = client.api.create_container(
+        "busybox", SLEEP, name="pier", ports=[8000], networking_config=config, host_config=host
+    )
+    pier = client.containers.get(made["Id"])
+    pier.start()
+    pier.reload()
+    end = pier.attrs["NetworkSettings"]["Networks"]["harbour"]
+    assert (end["GlobalIPv6Address"], end["GlobalIPv6PrefixLen"]) == ("fd00:6e61:7275::77", 64)
+    assert end["IPv6Gateway"] == "fd00:6e61:7275::1" and end["IPAddress"] and end["IPAMConfig"]["IPv6Address"]
+    first, second = pier.attrs["NetworkSettings"]["Ports"]["8000/tcp"]
+    assert (first["HostIp"], second["HostIp"]) == ("0.0.0.0", "::") and first["HostPort"] == second["HostPort"]
+    script = "grep fd00:6e61:7275::77 /etc/hosts && ip -6 addr show eth0"
+    assert b"fd00:6e61:7275::77/64" in pier.exec_run(["sh", "-c", script]).output
+    network.reload()
+    assert network.attrs["EnableIPv6"] and len(network.attrs["IPAM"]["Config"]) == 2
+    [shown] = network.attrs["Containers"].values()
+    assert shown["IPv6Address"] == "fd00:6e61:7275::77/64"
+    pier.restart(timeout=0)
+    pier.reload()
+    assert pier.attrs["NetworkSettings"]["Networks"]["harbour"]["GlobalIPv6Address"] == "fd00:6e61:7275::77"
+    with pytest.raises(APIError, match="no configured subnet contains IP address fd00:1::1"):
+        client.api.connect_container_to_network(
+            client.containers.create("busybox").id, "harbour", ipv6_address="fd00:1::1"
+        )
+
+
+def test_links_on_the_default_bridge(client: docker.DockerClient) -> None:
+    pier = client.containers.run("busybox", SLEEP, detach=True, name="pier", hostname="wharf")
+    ship = client.containers.run("busybox", SLEEP, detach=True, name="ship", links={"pier": "shore"})
+    assert ship.attrs["HostConfig"]["Links"] == ["/pier:/ship/shore"]
+    pier.reload()
+    line = f"{pier.attrs['NetworkSettings']['Networks']['bridge']['IPAddress']}\tshore wharf pier\n".encode()
+    assert line in ship.exec_run(["cat", "/etc/hosts"]).output
+    pier.stop(timeout=0)
+    other = client.containers.run("busybox", SLEEP, detach=True)  # takes its address
+    pier.start()
+    moved = ship.exec_run(["cat", "/etc/hosts"]).output
+    assert line not in moved and b"shore wharf pier" in moved  # told the new one
+    pier.stop(timeout=0)
+    with pytest.raises(APIError, match="Cannot link to a non running container: /pier AS /ship/shore"):
+        ship.restart(timeout=0)
+    other.remove(force=True)
+    pier.start()
+    assert {"/pier", "/ship/shore"} in [set(each["Names"]) for each in client.api.containers(all=True)]
+    ship.start()
+    client.api.remove_container("ship/shore", link=True)
+    assert b"shore" not in ship.exec_run(["cat", "/etc/hosts"]).output
+    with pytest.raises(APIError, match="No such container: ship/shore"):
+        client.api.remove_container("ship/shore", link=True)
+
+
 @pytest.mark.parametrize("mode", ["none", "host"])
 def test_network_modes_without_a_bridge(client: docker.DockerClient, mode: str) -> None:
     names = client.containers.run("busybox", ["ls", "/sys/class/net"], network_mode=mode, remove=True).split()

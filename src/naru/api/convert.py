@@ -10,9 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from naru.api.parameters import Version, rfc3339
+from naru.containers import securityopt
 from naru.containers.health import Health
+from naru.containers.networking import member
 from naru.containers.records import Container, MountPoint, Status
 from naru.containers.validate import parse_port
+from naru.networks.plan import dns_names
 from naru.networks.records import Endpoint, PortBinding
 from naru.wire.container import EndpointSettings
 from naru.wire.decode import builtins
@@ -23,7 +26,7 @@ Json = dict[str, Any]
 _CONFIG_SPARSE = (
     "ExposedPorts", "Healthcheck", "ArgsEscaped", "NetworkDisabled", "MacAddress", "OnBuild", "StopSignal", "StopTimeout", "Shell",
 )  # fmt: skip
-_HOST_SPARSE = ("Annotations", "StorageOpt", "Tmpfs", "Sysctls", "Mounts", "Init")
+_HOST_SPARSE = ("Annotations", "StorageOpt", "Tmpfs", "Sysctls", "Mounts")
 
 
 def _sparse(value: Json, names: Iterable[str]) -> Json:
@@ -39,7 +42,14 @@ def config_json(record: Container) -> Json:
 
 
 def host_config_json(record: Container) -> Json:
-    return _sparse(builtins(record.host), _HOST_SPARSE)
+    out = _sparse(builtins(record.host), _HOST_SPARSE)
+    for mount in out.get("Mounts", ()):
+        options = mount.get("VolumeOptions", {})
+        _sparse(options, ("Labels",))
+        _sparse(options.get("DriverConfig", {}), ("Options",))
+    if out["Init"] is None:  # false is what a client may have said
+        del out["Init"]
+    return out
 
 
 def mount_json(mount: MountPoint) -> Json:
@@ -89,7 +99,9 @@ def endpoint_json(settings: EndpointSettings, endpoint: Endpoint | None, network
         "IPAddress": endpoint.ip if endpoint else "",
         "MacAddress": endpoint.mac if endpoint else settings.mac_address,
         "IPPrefixLen": endpoint.prefix if endpoint else 0,
-        "IPv6Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0,
+        "IPv6Gateway": endpoint.gateway6 if endpoint else "",
+        "GlobalIPv6Address": endpoint.ip6 if endpoint else "",
+        "GlobalIPv6PrefixLen": endpoint.prefix6 if endpoint else 0,
         "DNSNames": list(endpoint.dns_names) if named and endpoint else None,
     }  # fmt: skip
 
@@ -101,19 +113,14 @@ def ports_json(record: Container, bindings: Sequence[PortBinding], *, live: bool
     out: Json = {_port_key(port): None for port in sorted(record.config.exposed_ports or {})}
     for binding in bindings:
         key = f"{binding.container_port}/{binding.proto}"
-        out[key] = (out.get(key) or []) + [
-            {"HostIp": ip, "HostPort": str(binding.host_port)} for ip in _shown_ips(binding.host_ip)
-        ]
+        shown = {"HostIp": binding.host_ip, "HostPort": str(binding.host_port or "")}
+        out[key] = [*(out.get(key) or []), shown]
     return out
 
 
 def _port_key(text: str) -> str:
     number, protocol = parse_port(text)
     return f"{number}/{protocol}"
-
-
-def _shown_ips(ip: str) -> list[str]:
-    return ["0.0.0.0"] if ip in ("", "0.0.0.0") else [ip]
 
 
 def network_settings(
@@ -125,6 +132,9 @@ def network_settings(
         name: endpoint_json(settings, endpoints.get(name), network_ids.get(name, "") if record.state.started_ns else "")
         for name, settings in record.networks.items()
     }
+    if record.state.started_ns and not live:  # what it was called is kept, also on the default bridge
+        for name in networks.keys() - {"host", "none"}:
+            networks[name]["DNSNames"] = list(dns_names(member(record), record.networks[name].aliases or ()))
     out: Json = {
         "SandboxID": record.id if live and endpoints else "",
         "SandboxKey": f"/proc/{record.state.pid}/ns/net" if live and endpoints else "",
@@ -136,15 +146,15 @@ def network_settings(
         out.update(
             Bridge="", HairpinMode=False, LinkLocalIPv6Address="", LinkLocalIPv6PrefixLen=0, SecondaryIPAddresses=None,
             SecondaryIPv6Addresses=None, EndpointID=first.get("EndpointID", ""), Gateway=first.get("Gateway", ""),
-            GlobalIPv6Address="", GlobalIPv6PrefixLen=0, IPAddress=first.get("IPAddress", ""),
-            IPPrefixLen=first.get("IPPrefixLen", 0), IPv6Gateway="", MacAddress=first.get("MacAddress", ""),
+            GlobalIPv6Address=first.get("GlobalIPv6Address", ""), GlobalIPv6PrefixLen=first.get("GlobalIPv6PrefixLen", 0),
+            IPAddress=first.get("IPAddress", ""), IPPrefixLen=first.get("IPPrefixLen", 0), IPv6Gateway=first.get("IPv6Gateway", ""), MacAddress=first.get("MacAddress", ""),
         )  # fmt: skip
     return out
 
 
 def inspect_json(
     record: Container, *, version: Version, settings: Json, execs: list[str], health: Health | None, directory: str, log_path: str,
-    size: tuple[int, int] | None,
+    size: tuple[int, int] | None, links: Sequence[str] = (),
 ) -> Json:  # fmt: skip
     argv = record.argv
     started = record.state.started_ns > 0
@@ -154,8 +164,9 @@ def inspect_json(
         "ResolvConfPath": f"{directory}/resolv.conf" if started else "",
         "HostnamePath": f"{directory}/hostname" if started else "", "HostsPath": f"{directory}/hosts" if started else "",
         "LogPath": log_path if started else "", "Name": f"/{record.name}", "RestartCount": record.state.restart_count,
-        "Driver": "overlayfs", "Platform": "linux", "MountLabel": "", "ProcessLabel": "", "AppArmorProfile": "",
-        "ExecIDs": execs or None, "HostConfig": host_config_json(record),
+        "Driver": "overlayfs", "Platform": "linux", "MountLabel": "", "ProcessLabel": "",
+        "AppArmorProfile": securityopt.apparmor(record.host.security_opt or []), "ExecIDs": execs or None,
+        "HostConfig": {**host_config_json(record), "Links": list(links) or None},
         "Storage": {"RootFS": {"Snapshot": {"Name": "overlayfs"}}},
         "Mounts": [mount_json(mount) for mount in record.mounts if not (mount.kind == "tmpfs" and _from_tmpfs(record, mount))],
         "Config": config_json(record), "NetworkSettings": settings,
@@ -165,6 +176,9 @@ def inspect_json(
     if version < (1, 52):
         out["GraphDriver"] = {"Name": "overlayfs", "Data": None}
         del out["Storage"]
+        main = settings.get("Networks", {}).get(record.host.network_mode)
+        if main and main["MacAddress"]:  # the container's own, before it was an endpoint's
+            out["Config"]["MacAddress"] = main["MacAddress"]
     if size is not None:
         out["SizeRw"], out["SizeRootFs"] = size
     return out
@@ -174,16 +188,27 @@ def _from_tmpfs(record: Container, mount: MountPoint) -> bool:
     return mount.destination in (record.host.tmpfs or {})
 
 
+# What `GET /containers/json` leaves empty in an entry of NetworkSettings.Networks.
+_UNLISTED = {"Aliases": None, "DNSNames": None, "DriverOpts": None, "Links": None}
+
+
 def list_json(
-    record: Container, *, settings: Json, health: Health | None, now_ns: int, size: tuple[int, int] | None, image: str
+    record: Container,
+    *,
+    settings: Json,
+    health: Health | None,
+    now_ns: int,
+    size: tuple[int, int] | None,
+    image: str,
+    links: Sequence[str] = (),
 ) -> Json:
     """One row of `GET /containers/json`."""
     out: Json = {
-        "Id": record.id, "Names": [f"/{record.name}"], "Image": image, "ImageID": record.image_id,
+        "Id": record.id, "Names": [f"/{record.name}", *links], "Image": image, "ImageID": record.image_id,
         "Command": _command(record.argv), "Created": record.created_ns // 10**9, "Ports": _list_ports(record, settings),
         "Labels": record.config.labels or {}, "State": record.state.status.value,
         "Status": status_text(record, now_ns, health.status if health else ""), "HostConfig": {"NetworkMode": record.host.network_mode},
-        "NetworkSettings": {"Networks": settings["Networks"]},
+        "NetworkSettings": {"Networks": {name: {**end, **_UNLISTED} for name, end in settings["Networks"].items()}},
         "Mounts": [mount_json(mount) for mount in record.mounts if mount.kind != "tmpfs"],
         "Health": {"Status": health.status if health else "none", "FailingStreak": health.streak if health else 0},
     }  # fmt: skip
@@ -210,6 +235,8 @@ def _list_ports(record: Container, settings: Json) -> list[Json]:
         if not bindings:
             out.append({"PrivatePort": number, "Type": protocol})
         for binding in bindings or []:
+            if not binding["HostPort"]:  # routed: no port of the host
+                continue
             out.append(
                 {
                     "IP": binding["HostIp"],

@@ -47,7 +47,7 @@ def entry_json(engine: Engine, image: Image, version: Version, *, manifests: boo
     tags, digests = _names(image)
     content, unpacked = engine.images.size_bytes(image)
     out: Json = {
-        "Id": str(image.id), "ParentId": "", "RepoTags": tags, "RepoDigests": digests,
+        "Id": str(image.id), "ParentId": str(image.parent or ""), "RepoTags": tags, "RepoDigests": digests,
         "Created": created_s(image.config.created), "Size": content + unpacked, "SharedSize": -1,
         "Labels": image.config.run.get("Labels") or {}, "Containers": engine.count_users(image), "Descriptor": _descriptor(image.target),
     }  # fmt: skip
@@ -93,7 +93,14 @@ def inspect_json(engine: Engine, image: Image, version: Version) -> Json:
     optional = {"Created": config.created, "Author": config.author, "Comment": last.comment if last else ""}
     out.update({name: value for name, value in optional.items() if value})
     if version < (1, 52):
-        out.update({"Parent": "", "Comment": out.get("Comment", ""), "DockerVersion": "", "Author": config.author})
+        out.update(
+            {
+                "Parent": str(image.parent or ""),
+                "Comment": out.get("Comment", ""),
+                "DockerVersion": "",
+                "Author": config.author,
+            }
+        )
         out["GraphDriver"] = {"Data": None, "Name": "overlayfs"}
     if version < (1, 44):
         out["VirtualSize"] = out["Size"]

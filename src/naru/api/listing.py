@@ -37,6 +37,7 @@ def select(engine: Engine, filters: Filters, *, everything: bool) -> list[Contai
 async def rows(engine: Engine, records: Iterable[Container], version: Version, *, size: bool) -> list[dict[str, Any]]:
     """Containers as `GET /containers/json` shows them; `size` walks the files of each."""
     network_ids, now_ns = engine.networking.network_ids(), time.time_ns()
+    links = engine.networking.linked_names(engine.containers.all())
     images: dict[tuple[str, str], str] = {}  # many containers stand on few images
     out = []
     for record in records:
@@ -47,7 +48,7 @@ async def rows(engine: Engine, records: Iterable[Container], version: Version, *
             list_json(
                 record, settings=network_settings(record, engine.networking.endpoints(record.id), network_ids, version),
                 health=engine.health(record), now_ns=now_ns, image=images[image],
-                size=await asyncio.to_thread(engine.sizes, record) if size else None,
+                size=await asyncio.to_thread(engine.sizes, record) if size else None, links=links.get(record.id, ()),
             )
         )  # fmt: skip
     return out

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from collections.abc import Sequence
 from contextlib import suppress
+from itertools import chain
+from typing import Protocol
 
-from naru.api.exchange import Duplex
 from naru.containers.streams import Stdio
 
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
@@ -17,10 +19,35 @@ RAW = "application/vnd.docker.raw-stream"
 STDOUT, STDERR, SYSTEM_ERROR = 1, 2, 3
 DEFAULT_DETACH = b"\x10\x11"  # ctrl-p, ctrl-q
 _HEADER = struct.Struct(">BxxxI")
+_HEADS_KEPT = 4096
 
 
 def frame(stream: int, data: bytes) -> bytes:
     return _HEADER.pack(stream, len(data)) + data
+
+
+class _Heads(dict[int, bytes]):
+    """Frame headers of one stream by length of what follows."""
+
+    def __init__(self, stream: int) -> None:
+        self._stream = stream
+
+    def __missing__(self, size: int) -> bytes:
+        if len(self) > _HEADS_KEPT:
+            self.clear()
+        head = self[size] = _HEADER.pack(self._stream, size)
+        return head
+
+
+_HEADS = {STDOUT: _Heads(STDOUT), STDERR: _Heads(STDERR)}
+
+
+def join(pieces: Sequence[tuple[int, list[bytes]]], tty: bool) -> bytes:
+    """Pieces of a log as they are sent: a frame for each line, since docker-py's users iterate over frames and mean lines."""
+    if tty:
+        return b"".join(chain.from_iterable(lines for _, lines in pieces))
+    framed = (zip(map(_HEADS[stream].__getitem__, map(len, lines)), lines, strict=True) for stream, lines in pieces)
+    return b"".join(chain.from_iterable(chain.from_iterable(framed)))
 
 
 def parse_detach_keys(text: str) -> bytes:
@@ -65,8 +92,20 @@ class DetachKeys:
         return bytes(out), False
 
 
+class Client(Protocol):
+    """A connection that carries plain bytes both ways: hijacked bare (`exchange.Duplex`), or a WebSocket."""
+
+    closed: asyncio.Event  # the client is gone altogether
+
+    async def read(self) -> bytes:
+        """b"" once the client has closed its half."""
+        ...
+
+    async def write(self, data: bytes) -> None: ...
+
+
 async def pump(
-    duplex: Duplex,
+    duplex: Client,
     stdio: Stdio,
     *,
     tty: bool,

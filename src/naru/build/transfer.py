@@ -23,7 +23,7 @@ from naru.build.ignore import Ignore
 from naru.build.instructions import Add, Copy
 from naru.build.needs import Fetch
 from naru.build.sources import Source, digests, find, mapped, shown
-from naru.containers import users
+from naru.containers.accounts import find_user
 from naru.errors import DataLoss, InvalidArgument, NaruError, NotFound, Unsupported
 from naru.linux.erase import remove_tree
 from naru.linux.files import Root
@@ -234,16 +234,6 @@ def _owner(step: Copy, target: Root) -> tuple[int, int] | None:
 
 def resolve_owner(target: Root, spec: str) -> tuple[int, int]:
     """`user[:group]` with the root file system's own files; a number alone is also the group. Raises InvalidArgument."""
-    found = users.resolve(spec, (), _read(target, "/etc/passwd"), _read(target, "/etc/group"))
+    found = find_user(target, spec, ())
     alone = spec.isascii() and spec.isdigit()
     return found.uid, found.uid if alone else found.gid
-
-
-def _read(target: Root, path: str) -> str:
-    """A file of the image, bounded; "" if there is none. A FIFO in its place is an error and no wait."""
-    try:
-        return target.read(path, users.FILE_LIMIT_BYTES).decode(errors="replace")
-    except FileNotFoundError:
-        return ""
-    except OSError as error:
-        raise mapped(error, path) from error

@@ -40,23 +40,22 @@ class Commits:
         """The image, named if asked. A running container is paused meanwhile, unless `pause` says not to."""
         around, record = self._around, owner.record
         run = apply_changes(self._run(config or record.config, record.config), changes)
-        paused = pause and record.state.status is Status.RUNNING
-        if paused:
-            await owner.ask(owner.pause)
+        paused = pause and await self._pause(owner)
         try:
             created = rfc3339(time.time_ns())
             entry = History(created=created, created_by=" ".join(record.argv), author=author, comment=message)
             with around.images.lease() as lease:
+                base = self._base(record.image_id)
                 image = await around.images.commit(
                     record.id,
-                    self._base(record.image_id),
+                    base,
                     lease,
                     run=run,
                     history=[entry],
                     created=created,
                     author=author,
                 )
-                around.images.record(image, ref)
+                around.images.record(image, ref, base.id if base is not None else None)
         finally:
             if paused and owner.record.state.status is Status.PAUSED:
                 await self._unpause(owner)
@@ -65,6 +64,17 @@ class Commits:
 
     def _base(self, image_id: str) -> Image | None:
         return self._around.images.resolve(image_id) if image_id else None
+
+    @staticmethod
+    async def _pause(owner: Owner) -> bool:
+        """False for one that does not run, or ends just now."""
+        if owner.record.state.status is not Status.RUNNING:
+            return False
+        try:
+            await owner.ask(owner.pause)
+        except Conflict:
+            return False
+        return True
 
     @staticmethod
     async def _unpause(owner: Owner) -> None:

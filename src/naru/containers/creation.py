@@ -13,14 +13,16 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
-from naru.containers import defaults, validate
+from naru.containers import defaults, limits, modes, validate
 from naru.containers.inherit import merge_image
-from naru.containers.mountpoints import Wanted, wanted
+from naru.containers.mountpoints import Wanted, parse_volumes_from, wanted, with_others
 from naru.containers.names import generate_name
+from naru.containers.placing import near
 from naru.containers.records import Container, MountPoint, to_json
 from naru.containers.surroundings import Surroundings
 from naru.errors import Conflict, InvalidArgument, NotFound
 from naru.images.values import Image
+from naru.logs.options import merge
 from naru.oci.image import dump_json, platform_json
 from naru.wire.container import (
     Config,
@@ -31,6 +33,10 @@ from naru.wire.container import (
 from naru.wire.decode import replace_struct, subset
 
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
+_LINKS_DEPRECATED = (
+    "Links on the default bridge network are deprecated and will be removed in a future release. "
+    "Use a custom network instead."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +50,31 @@ class Creation:
     def __init__(self, around: Surroundings) -> None:
         self._around = around
 
-    def plan(self, name: str, request: CreateRequest, image: Image | None) -> Plan:
+    def plan(self, name: str, request: CreateRequest, image: Image | None, *, flat_read_only: bool = False) -> Plan:
         """The record that this request would give. Raises InvalidArgument, NotFound, Conflict; makes nothing."""
         around = self._around
         config, host = subset(request, Config), request.host_config or HostConfig()
+        modes.conflicts(config, host)
+        limits.requested(host, around.host)
+        host = replace_struct(host, log_config=merge(host.log_config, around.log_default))
         validate.config(config)
-        validate.host_config(host, around.host.cpus)
+        host, warnings = limits.adapt(host, around.host)
+        validate.host_config(host)
         around.runtime.programs.check(host.runtime)
         id = secrets.token_hex(32)
         config = merge_image(config, image.config.run if image else {})
-        host, warnings = defaults.fill(host, around.host, around.runtime.label, around.defaults)
+        config = replace_struct(config, exposed_ports=defaults.exposed_ports(config.exposed_ports))
+        host = defaults.fill(host, around.host, around.runtime.label, around.defaults)
         host = self._resolve_others(host)
         config = self._names(config, host, id)
-        mounts = (*wanted(config, host), *self._volumes_from(host))
+        mounts = with_others(self._wanted(config, host, flat_read_only), self._volumes_from(host))
         networks = self._networks(config, host, request)
         for network, settings in networks.items():
             self._check_network(network, settings)
         if host.network_mode == "host" and any(host.port_bindings or {}):
             warnings = (*warnings, "Published ports are discarded when using host network mode")
+        if host.links:
+            warnings = (*warnings, _LINKS_DEPRECATED)
         record = Container(
             id=id,
             name=name,
@@ -74,7 +87,7 @@ class Creation:
             networks=networks,
             mounts=(),
         )
-        if not any(record.argv):
+        if not record.argv:
             raise InvalidArgument("no command specified")
         return Plan(record, mounts, warnings)
 
@@ -96,8 +109,8 @@ class Creation:
             mode: str = getattr(host, attribute)
             if mode.startswith("container:"):
                 changes[attribute] = self._joined(mode, attribute)
-        if host.links:
-            changes["links"] = [self._link(text) for text in host.links]
+        if host.links:  # elsewhere than on the default bridge they are the endpoint's, and these mean nothing
+            changes["links"] = [self._link(text) for text in host.links] if _on_default_bridge(host) else None
         return replace_struct(host, **changes) if changes else host
 
     def _link(self, text: str) -> str:
@@ -111,6 +124,8 @@ class Creation:
     def _joined(self, mode: str, attribute: str) -> str:
         """`container:<name>` with the full id; Docker finds a missing one at create, a network's only at start."""
         wanted_name = mode.removeprefix("container:")
+        if not wanted_name:
+            return mode
         try:
             return f"container:{self.find(wanted_name)}"
         except NotFound as error:
@@ -136,20 +151,22 @@ class Creation:
     def _names(self, config: Config, host: HostConfig, id: str) -> Config:
         mode = host.network_mode
         hostname = config.hostname
-        if mode.startswith("container:"):
-            if hostname:
-                raise InvalidArgument("conflicting options: hostname and the network mode")
-            other = self._around.owners.get(mode.removeprefix("container:"))
-            hostname = other.record.config.hostname if other else ""
-        elif not hostname:
+        if not hostname:  # one that joins another's network takes its name when it is started
             hostname = self._around.host.name if mode == "host" or host.uts_mode == "host" else id[:12]
         return replace_struct(config, hostname=hostname)
 
+    def _wanted(self, config: Config, host: HostConfig, flat_read_only: bool) -> Iterable[Wanted]:
+        for item in wanted(config, host):
+            if item.point.kind == "bind":
+                point = near(item.point, self._around.data_root, asked=item.own_propagation)
+                if flat_read_only and not point.writable:
+                    point = replace(point, read_only_non_recursive=True)
+                item = replace(item, point=point)
+            yield item
+
     def _volumes_from(self, host: HostConfig) -> Iterable[Wanted]:
         for text in host.volumes_from or []:
-            name, _, mode = text.partition(":")
-            if mode not in ("", "ro", "rw", "z", "Z"):
-                raise InvalidArgument(f"invalid mode: {mode}")
+            name, writable_here = parse_volumes_from(text)
             try:
                 other = self._around.owners[self.find(name)].record
             except NotFound as error:
@@ -157,8 +174,10 @@ class Creation:
             for mount in other.mounts:
                 if mount.kind != "tmpfs":
                     yield Wanted(
-                        replace(mount, writable=mount.writable and mode != "ro", copy_up=False, anonymous=False),
-                        mount.name or None,
+                        replace(
+                            mount, writable=mount.writable and writable_here, mode="", copy_up=False, anonymous=False
+                        ),
+                        mount.name if mount.kind == "volume" else None,
                     )
 
     def _networks(self, config: Config, host: HostConfig, request: CreateRequest) -> dict[str, EndpointSettings]:
@@ -236,10 +255,10 @@ class Creation:
                     )
                 os.makedirs(point.source)
             return point
-        if point.kind == "image":
+        if item.image:
             image = around.images.resolve(item.image)
-            mounted = around.snapshots.view(image.chain_id)
-            return replace(point, source=mounted[0].source)
+            top = around.snapshots.stack(image.chain_id)[0]
+            return replace(point, source=top, image_id=str(image.id), chain_id=str(image.chain_id))
         if item.volume is None or point.kind == "tmpfs":
             return point
         fresh = not item.volume or not around.volumes.has(item.volume)
@@ -249,14 +268,26 @@ class Creation:
         if fresh:
             undo.push_async_callback(around.volumes.remove, volume.name)
         source = around.volumes.mountpoint(volume.name)
-        if point.subpath:
-            source = os.path.join(source, point.subpath)
-            if not os.path.isdir(source):
-                raise InvalidArgument(f"cannot access path {source}: no such file or directory")
         return replace(point, name=volume.name, source=source, driver=point.driver or "local")
+
+
+def empty_bindings(request: CreateRequest) -> tuple[str, ...]:
+    """A warning about ports that are bound to nothing."""
+    bindings = (request.host_config.port_bindings if request.host_config else None) or {}
+    empty = sorted("/".join(map(str, validate.parse_port(port))) for port, given in bindings.items() if not given)
+    if not empty:
+        return ()
+    return (
+        f"Following container port(s) have an empty list of port-bindings: {', '.join(empty)}. Such bindings will be discarded in a "
+        "future version.",
+    )
 
 
 def _manifest_json(image: Image) -> str:
     descriptor = image.manifest.descriptor.to_json()
     descriptor["platform"] = platform_json(image.config.platform)
     return dump_json(descriptor).decode()
+
+
+def _on_default_bridge(host: HostConfig) -> bool:
+    return host.network_mode in ("", "default", "bridge")

@@ -1,4 +1,4 @@
-"""The defaults of a HostConfig and the warnings about what this host cannot do. Pure.
+"""The defaults of a HostConfig. Pure.
 
 Some are filled in at create, and inspect shows them (`fill`). Others hold for as long as the daemon's configuration says
 so: they are put in at each start, and never shown (`at_start`), as Docker has it.
@@ -8,21 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from naru.containers import validate
+from naru.containers import securityopt, validate
 from naru.linux.host import Host
 from naru.wire.container import MASKED_PATHS, READONLY_PATHS, HostConfig, LogConfig, PortBinding, RestartPolicy, Ulimit
 from naru.wire.decode import replace_struct
 
 SHM_BYTES = 64 << 20
-_NO_WEIGHT = "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded."
-_NO_WEIGHT_DEVICE = (
-    "Your kernel does not support Block I/O weight_device or the cgroup is not mounted. Weight-device discarded."
-)
-_NO_OOM_LIMIT = "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources."
-_NO_OOM_DISABLE = "Your kernel does not support OomKillDisable. OomKillDisable discarded."
-_NO_SWAPPINESS = "Your kernel does not support memory swappiness capabilities or the cgroup is not mounted. Memory swappiness discarded."
-_NO_PERCENT = "linux does not support CPU percent. Percent discarded."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +35,7 @@ class Defaults:
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     host_gateway: str = ""  # empty: the default bridge's address
+    cdi_folders: tuple[str, ...] = ()  # empty: Docker's
 
 
 def at_start(host: HostConfig, defaults: Defaults) -> HostConfig:
@@ -68,10 +62,8 @@ def at_start(host: HostConfig, defaults: Defaults) -> HostConfig:
     return replace_struct(host, **changes) if changes else host
 
 
-def fill(
-    host: HostConfig, machine: Host, runtime: str, defaults: Defaults = Defaults()
-) -> tuple[HostConfig, tuple[str, ...]]:
-    """What was not asked for takes Docker's default; what the kernel lacks is discarded, with a warning."""
+def fill(host: HostConfig, machine: Host, runtime: str, defaults: Defaults = Defaults()) -> HostConfig:
+    """What was not asked for takes the daemon's default."""
     v2 = machine.cgroup_version == 2
     log = host.log_config
     changes: dict[str, object] = {
@@ -83,36 +75,23 @@ def fill(
         "restart_policy": host.restart_policy if host.restart_policy.name else RestartPolicy(name="no"),
         "log_config": LogConfig(type=log.type or "json-file", config=log.config or {}),
         "port_bindings": _port_bindings(host.port_bindings or {}),
-        "masked_paths": None if host.privileged else _or_default(host.masked_paths, MASKED_PATHS),
-        "readonly_paths": None if host.privileged else _or_default(host.readonly_paths, READONLY_PATHS),
+        "masked_paths": _paths(host.masked_paths, MASKED_PATHS, host.privileged),
+        "readonly_paths": _paths(host.readonly_paths, READONLY_PATHS, host.privileged),
+        "links": host.links or None,
+        "security_opt": securityopt.with_label(host),
         "oom_kill_disable": None if v2 else bool(host.oom_kill_disable),
         "memory_swap": host.memory_swap or host.memory * 2,
+        "pids_limit": host.pids_limit if (host.pids_limit or 0) > 0 else None,
     }
     given = {limit.name for limit in host.ulimits or []}
     if missing := [limit for limit in defaults.ulimits if limit.name not in given]:
         changes["ulimits"] = [*(host.ulimits or []), *missing]
-    warnings = []
-    if host.blkio_weight and not machine.blkio_weight:
-        changes["blkio_weight"] = 0
-        warnings.append(_NO_WEIGHT)
-    if host.blkio_weight_device and not machine.blkio_weight:
-        changes["blkio_weight_device"] = []
-        warnings.append(_NO_WEIGHT_DEVICE)
-    if v2 and host.memory_swappiness not in (None, -1):
-        changes["memory_swappiness"] = None
-        warnings.append(_NO_SWAPPINESS)
-    if v2 and host.oom_kill_disable:
-        warnings.append(_NO_OOM_DISABLE)
-    if host.oom_kill_disable and not host.memory:
-        warnings.append(_NO_OOM_LIMIT)
-    if host.cpu_percent:
-        changes["cpu_percent"] = 0
-        warnings.append(_NO_PERCENT)
-    return replace_struct(host, **changes), tuple(warnings)
+    return replace_struct(host, **changes)
 
 
-def _or_default(given: list[str] | None, default: tuple[str, ...]) -> list[str]:
-    return list(default) if given is None else given
+def _paths(given: list[str] | None, default: tuple[str, ...], privileged: bool) -> list[str] | None:
+    """What was asked for counts even for the privileged, for whom nothing is the default."""
+    return given if given is not None or privileged else list(default)
 
 
 def _port_bindings(given: Mapping[str, list[PortBinding] | None]) -> dict[str, list[PortBinding]]:
@@ -122,3 +101,8 @@ def _port_bindings(given: Mapping[str, list[PortBinding] | None]) -> dict[str, l
         number, protocol = validate.parse_port(key)
         out[f"{number}/{protocol}"] = bindings or [PortBinding()]
     return out
+
+
+def exposed_ports(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Keys with their protocol, in lower case."""
+    return None if given is None else {"/".join(map(str, validate.parse_port(port))): v for port, v in given.items()}

@@ -9,6 +9,7 @@ from naru.containers.commits import Commits
 from naru.containers.execs import Execs
 from naru.containers.files import Files
 from naru.containers.health import Health
+from naru.containers.logkeeping import LogKeeping
 from naru.containers.networking import Networking
 from naru.containers.owner import Owner
 from naru.containers.processes import Processes
@@ -34,6 +35,7 @@ class Engine:
     processes: Processes
     files: Files
     commits: Commits
+    logs: LogKeeping
     images: Images
     networks: Networks
     volumes: Volumes
@@ -54,8 +56,9 @@ class Engine:
     def directory(self, id: str) -> str:
         return self.around.directory(id)
 
-    def log_path(self, record: Container) -> str | None:
-        return self.around.log_path(record)
+    def log_path(self, record: Container) -> str:
+        """As inspect shows it: only `json-file` has one."""
+        return self.around.log_path(record) or "" if record.host.log_config.type == "json-file" else ""
 
     def sizes(self, record: Container) -> tuple[int, int]:
         """(own bytes, bytes with the image); walks the container's files."""

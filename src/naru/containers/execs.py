@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from naru.containers import monitor
-from naru.containers.launch import find_user
+from naru.containers.accounts import find_user
 from naru.containers.messages import exec_failure
 from naru.containers.owner import Owner
 from naru.containers.records import Status

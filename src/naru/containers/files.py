@@ -16,9 +16,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from naru.containers.launch import find_user
+from naru.containers.accounts import find_user
 from naru.containers.owner import Owner
-from naru.containers.records import Container
+from naru.containers.placing import open_part
+from naru.containers.records import Container, MountPoint
 from naru.containers.surroundings import Surroundings
 from naru.errors import Internal, InvalidArgument, NotFound
 from naru.images.feed import through_pipe
@@ -67,9 +68,10 @@ class Files:
             return os.open(f"/proc/{record.state.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         mounts = self._around.snapshots.mounts(record.id)
         with Root(open_detached(mounts, self._around.directory(record.id))) as bare:
-            binds = [(m.source, m.destination) for m in record.mounts if m.source]
-            for source, destination in binds:
-                _make_mount_point(bare, source, destination)
+            shown = [mount for mount in record.mounts if mount.source and mount.kind != "image"]
+            for mount in shown:
+                _make_mount_point(bare, mount)
+        binds = [(mount.source, mount.subpath, mount.destination) for mount in shown]
         return open_detached(mounts, self._around.directory(record.id), binds)
 
     # -- archive ----------------------------------------------------------------------------------------------------
@@ -204,11 +206,17 @@ class Files:
         return own, own + below
 
 
-def _make_mount_point(root: Root, source: str, destination: str) -> None:
+def _make_mount_point(root: Root, mount: MountPoint) -> None:
     """What the runtime would make at the container's first start: an empty directory or file to mount on."""
+    destination = mount.destination
     if _exists(root, destination):
         return
-    if os.path.isdir(source):
+    is_directory = os.path.isdir(mount.source)
+    if mount.subpath:
+        fd = open_part(mount.source, mount.subpath)
+        is_directory = stat.S_ISDIR(os.fstat(fd).st_mode)
+        os.close(fd)
+    if is_directory:
         root.make_dirs(destination)
         return
     root.make_dirs(posixpath.dirname(destination))

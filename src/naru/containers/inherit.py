@@ -23,7 +23,7 @@ def merge_image(config: Config, run: Json) -> Config:
     if entrypoint is None or entrypoint == []:
         if entrypoint is None and not command:
             command = base.cmd
-        entrypoint = base.entrypoint if entrypoint is None else None
+        entrypoint = base.entrypoint if entrypoint is None else []
     if entrypoint == [""]:
         entrypoint = None
     health = config.healthcheck

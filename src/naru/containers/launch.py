@@ -14,21 +14,24 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from naru.containers.accounts import find_user
+from naru.containers.placing import joined_shm, place
 from naru.containers.records import Container, MountPoint
-from naru.containers.runtimespec import Launch, Spec, build
-from naru.containers.users import FILE_LIMIT_BYTES, User, resolve
+from naru.containers.runtimespec import Launch, build
+from naru.containers.users import User
 from naru.errors import Internal, InvalidArgument
 from naru.linux.files import Root
 from naru.linux.mounts import Mount, apply_all
 from naru.wire.decode import encode
 
-_NO_DEVICES = {"pts", "shm", "fd", "mqueue"}  # folders of /dev that are mounts of a container's own
-_MADE_BY_RUNTIME = {f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "console")}
-
 
 def prepare(container: Container, launch: Launch, mounts: Sequence[Mount]) -> bytes:
     """config.json. Raises InvalidArgument for what the image or the request got wrong, OSError for the rest."""
     apply_all(mounts, launch.rootfs)
+    bundle = os.path.dirname(launch.rootfs)
+    container = replace(container, mounts=place(container.mounts, launch.images, bundle))
+    if ipc := dict(launch.join).get("ipc"):
+        launch = replace(launch, shm=joined_shm(ipc, f"{bundle}/shm"))
     with Root.at(launch.rootfs) as root:
         for mount in container.mounts:
             if mount.copy_up:
@@ -39,23 +42,6 @@ def prepare(container: Container, launch: Launch, mounts: Sequence[Mount]) -> by
             raise Internal(str(error)) from error
         make_working_dir(root, container.config.working_dir, user)
     return encode(build(container, replace(launch, user=user)))
-
-
-def find_user(root: Root, spec: str, groups: Sequence[str]) -> User:
-    return resolve(spec, groups, _text(root, "/etc/passwd"), _text(root, "/etc/group"))
-
-
-def _text(root: Root, path: str) -> str:
-    """A file of the image, or "" for one that is missing or is no file; one over the limit is an error."""
-    try:
-        data = root.read(path, FILE_LIMIT_BYTES + 1)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.ELOOP, errno.EACCES, errno.ENXIO):
-            return ""
-        raise
-    if len(data) > FILE_LIMIT_BYTES:
-        raise InvalidArgument(f"{path} of the image is larger than {FILE_LIMIT_BYTES} bytes")
-    return data.decode("utf-8", "replace")
 
 
 def make_working_dir(root: Root, path: str, user: User) -> None:
@@ -150,53 +136,3 @@ def _copy_attributes(source: int, target: int) -> None:
             with suppress(PermissionError):
                 os.setxattr(target, name, os.getxattr(source, name))
     os.utime(target, ns=(info.st_atime_ns, info.st_mtime_ns))
-
-
-def every_device() -> list[tuple[str, str, str]]:
-    """Requests (see `host_devices`) for all devices of the host, but those that the runtime makes itself."""
-    found = []
-    for folder, folders, names in os.walk("/dev"):
-        folders[:] = [name for name in folders if name not in _NO_DEVICES]
-        for path in (os.path.join(folder, name) for name in names):
-            if path not in _MADE_BY_RUNTIME:
-                with suppress(FileNotFoundError):
-                    kind = os.lstat(path).st_mode
-                    if stat.S_ISCHR(kind) or stat.S_ISBLK(kind):
-                        found.append((path, path, "rwm"))
-    return found
-
-
-def host_devices(requests: Sequence[tuple[str, str, str]]) -> tuple[Spec, ...]:
-    """`linux.devices` entries of (path on host, path in container, access), looked up on the host; a folder means all in it.
-
-    Raises InvalidArgument in Docker's words.
-    """
-    found: list[Spec] = []
-    for on_host, inside, access in requests:
-        paths = [(on_host, inside or on_host)]
-        if os.path.isdir(on_host):
-            base = os.path.realpath(on_host)
-            walk = [os.path.join(folder, name) for folder, _, names in os.walk(base) for name in names]
-            paths = [(path, (inside or on_host) + path.removeprefix(base)) for path in walk]
-        for path, destination in paths:
-            try:
-                info = os.stat(path)
-            except OSError as error:
-                reason = (error.strerror or "").lower()
-                raise InvalidArgument(
-                    f'error gathering device information while adding custom device "{path}": {reason}'
-                ) from error
-            kind = "c" if stat.S_ISCHR(info.st_mode) else "b" if stat.S_ISBLK(info.st_mode) else ""
-            if not kind:
-                if len(paths) > 1:
-                    continue
-                raise InvalidArgument(
-                    f'error gathering device information while adding custom device "{path}": not a device node'
-                )
-            found.append(
-                {
-                    "path": destination, "type": kind, "major": os.major(info.st_rdev), "minor": os.minor(info.st_rdev),
-                    "fileMode": stat.S_IMODE(info.st_mode), "uid": info.st_uid, "gid": info.st_gid, "access": access or "rwm",
-                }
-            )  # fmt: skip
-    return tuple(found)

@@ -18,11 +18,14 @@ _START = (
 _EXEC = "OCI runtime exec failed: exec failed: unable to start container process: "
 
 _NOT_IN_PATH = re.compile(r"executable file .*not found in \$PATH")
+# Of the program alone: a missing cgroup file, sysctl or mount source is no missing command.
 _NO_FILE = re.compile(
-    r"(?:open executable|exec|stat|cannot find|open).*no such file or directory|`[^`]+`: no such file", re.I
+    r"(?:open executable|executable file|exec container process|exec(?:ve)? [`\"/]|exec: |cannot find [`\"]).*no such file or directory",
+    re.I,
 )
 _DENIED = re.compile(r"permission denied|exists but it is not executable", re.I)
 _DIRECTORY = re.compile(r"is a directory|is not a regular file|open executable: operation not permitted", re.I)
+_NO_DIRECTORY = re.compile(r"mount `([^`]*)` to `([^`]*)`: not a directory", re.I)
 _CWD = re.compile(r"chdir|cwd", re.I)
 
 
@@ -31,6 +34,15 @@ def reason(message: str, argv: Sequence[str], cwd: str = "/") -> tuple[str, int]
     program = argv[0] if argv else ""
     if _CWD.search(message) and re.search(r"no such file", message, re.I):
         return f'chdir to cwd ("{cwd}") set in config.json failed: no such file or directory', 127
+    if found := _NO_DIRECTORY.search(message):
+        source, target = found[1], f"/{found[2].lstrip('/')}"
+        return (
+            f'error mounting "{source}" to rootfs at "{target}": mount src={source}, dst={target}, flags=MS_BIND|MS_REC: not a '
+            "directory: Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists "
+            "and is the expected type"
+        ), 127
+    if not program and _NO_FILE.search(message):
+        return 'exec: "": executable file not found in $PATH', 127
     if _NOT_IN_PATH.search(message):
         if "/" in program:
             return f'exec: "{program}": stat {program}: no such file or directory', 127
@@ -49,7 +61,10 @@ def reason(message: str, argv: Sequence[str], cwd: str = "/") -> tuple[str, int]
 def start_failure(message: str, argv: Sequence[str], runtime: str) -> tuple[NaruError, int]:
     known = reason(message, argv)
     prefix = _START.format(runtime=runtime)
-    if known is None:
+    if known is None:  # Docker goes by these words alone, whatever they are about
+        for words, code in (("no such file or directory", 127), ("permission denied", 126)):
+            if words in message.lower():
+                return InvalidArgument(prefix + message), code
         return Internal(prefix + message), 128
     return InvalidArgument(prefix + known[0]), known[1]
 

@@ -127,6 +127,7 @@ class Runtime:
         prepare: Callable[[], bytes],
         *,
         log_path: str | None,
+        log_max_bytes: int | None,
         tty: bool,
         stdin: bool,
         leave_stdin_open: bool = False,
@@ -147,6 +148,7 @@ class Runtime:
             os.chdir(bundle)  # of this thread alone; conmon notes an out-of-memory kill in its working directory
             argv = (
                 self._conmon_argv(id, bundle, log_path)
+                + [f"--log-size-max={log_max_bytes}"] * (log_max_bytes is not None)
                 + ["-t"] * tty
                 + ["-i"] * stdin
                 + ["--leave-stdin-open"] * leave_stdin_open

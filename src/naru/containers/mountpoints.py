@@ -8,31 +8,23 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from naru.containers import tmpfs
 from naru.containers.records import MountPoint
 from naru.errors import Internal, InvalidArgument
 from naru.wire.container import Config, HostConfig, MountRequest
 
 PROPAGATIONS = ("private", "rprivate", "slave", "rslave", "shared", "rshared")
 _VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
-_TMPFS_DEFAULTS = ("noexec", "nosuid", "nodev")
-_TMPFS_FLAGS = {
-    "ro",
-    "rw",
-    "exec",
-    "noexec",
-    "suid",
-    "nosuid",
-    "dev",
-    "nodev",
-    "sync",
-    "async",
-    "noatime",
-    "relatime",
-    "strictatime",
+_BIND_KINDS = {  # of each kind a bind's mode may have one word
+    **dict.fromkeys(("ro", "rw"), "access"),
+    **dict.fromkeys(("z", "Z"), "label"),
+    "nocopy": "copy",
+    **dict.fromkeys(("cached", "delegated", "consistent"), "consistency"),
+    **dict.fromkeys(PROPAGATIONS, "propagation"),
 }
-_TMPFS_VALUES = {"size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +38,8 @@ class Wanted:
     labels: tuple[tuple[str, str], ...] = ()
     make_source: bool = False  # a bind whose missing host directory Docker makes
     image: str = ""
+    own_propagation: bool = False  # of a bind: asked for, and not the default
+    gives_way: bool = False  # a VOLUME: anything else that is mounted there goes before it
 
 
 def wanted(config: Config, host: HostConfig) -> list[Wanted]:
@@ -57,24 +51,41 @@ def wanted(config: Config, host: HostConfig) -> list[Wanted]:
             raise InvalidArgument(f"Duplicate mount point: {item.point.destination}")
         out[item.point.destination] = item
 
+    temporary = {item.point.destination: item for item in _tmpfs_mounts(host)}
     for text in host.binds or []:
-        add(parse_bind(text, host.volume_driver))
+        item = parse_bind(text, host.volume_driver)
+        if item.point.destination in temporary:
+            raise InvalidArgument(f"Duplicate mount point: {item.point.destination}")
+        add(item)
     for request in host.mounts or []:
         add(parse_mount(request))
-    for target, options in (host.tmpfs or {}).items():
-        add(Wanted(_tmpfs(target, options)))
     for target in config.volumes or {}:
-        source, separator, rest = target.partition(":")
-        if separator:
-            add(parse_bind(f"{source}:{rest}", host.volume_driver))
-            continue
         destination = _clean(target)
-        if destination not in out:
+        if destination not in out and destination not in temporary:
             point = MountPoint(
                 "volume", "", destination, anonymous=True, copy_up=True, driver=host.volume_driver or "local"
             )
-            out[destination] = Wanted(point, "", host.volume_driver)
-    return list(out.values())
+            out[destination] = Wanted(point, "", host.volume_driver, gives_way=True)
+    return [*out.values(), *temporary.values()]
+
+
+def _tmpfs_mounts(host: HostConfig) -> Iterator[Wanted]:
+    """Those of `--tmpfs`. What their options say is looked at when the container is started."""
+    for target, options in (host.tmpfs or {}).items():
+        if not target.startswith("/"):
+            raise InvalidArgument(f"invalid mount path: '{target}' mount path must be absolute")
+        if posixpath.normpath(target) in ("/", "//"):
+            raise InvalidArgument("invalid specification: destination can't be '/'")
+        words = tmpfs.split(options)
+        yield Wanted(MountPoint("tmpfs", "", _clean(target), "ro" not in words, options=words, from_config=True))
+
+
+def with_others(own: Iterable[Wanted], others: Iterable[Wanted]) -> tuple[Wanted, ...]:
+    """One's own mounts and those of other containers (`--volumes-from`): of two at a target one's own, else the later."""
+    theirs = {item.point.destination: item for item in others}
+    kept = [item for item in own if not (item.gives_way and item.point.destination in theirs)]
+    taken = {item.point.destination for item in kept}
+    return (*kept, *(item for item in theirs.values() if item.point.destination not in taken))
 
 
 def _clean(path: str) -> str:
@@ -99,10 +110,8 @@ def parse_bind(text: str, volume_driver: str = "") -> Wanted:
     destination = _clean(target)
     if is_bind:
         source = posixpath.normpath(source)
-        return Wanted(
-            MountPoint("bind", source, destination, writable, mode=mode, propagation=propagation or "rprivate"),
-            make_source=True,
-        )
+        point = MountPoint("bind", source, destination, writable, mode=mode, propagation=propagation or "rprivate")
+        return Wanted(point, make_source=True, own_propagation=bool(propagation))
     if source:
         check_volume_name(source)
     point = MountPoint(
@@ -129,28 +138,32 @@ def _mode(mode: str, text: str, is_bind: bool) -> tuple[bool, str, bool]:
     writable, propagation, copy = True, "", True
     seen: set[str] = set()
     for option in mode.split(",") if mode else []:
-        kind = (
-            "rw"
-            if option in ("ro", "rw")
-            else "label"
-            if option in ("z", "Z")
-            else "copy"
-            if option in ("copy", "nocopy")
-            else "propagation"
-        )
-        known = option in ("ro", "rw", "z", "Z", "copy", "nocopy", "cached", "delegated", "consistent", *PROPAGATIONS)
-        if not known or kind in seen:
+        kind = _BIND_KINDS.get(option)
+        if kind is None or kind in seen:
             raise Internal(f"invalid mode: {mode}")
         seen.add(kind)
-        writable = option != "ro" if kind == "rw" else writable
-        copy = option != "nocopy" if kind == "copy" else copy
-        if option in PROPAGATIONS:
-            propagation = option
-            if not is_bind:
-                raise Internal(
-                    f"invalid volume specification: '{text}': invalid mount config for type \"volume\": field BindOptions must not be specified"
-                )
+        writable = writable and option != "ro"
+        copy = copy and option != "nocopy"
+        propagation = option if kind == "propagation" else propagation
+    for what, field in (("copy", "VolumeOptions"), ("propagation", "BindOptions")):
+        if what in seen and is_bind is (what == "copy"):
+            owner = "bind" if is_bind else "volume"
+            raise Internal(
+                f"invalid volume specification: '{text}': invalid mount config for type \"{owner}\": field {field} must not be specified"
+            )
     return writable, propagation, copy
+
+
+def parse_volumes_from(text: str) -> tuple[str, bool]:
+    """`container[:mode]` → (container, whether its volumes stay writable here). Raises InvalidArgument."""
+    if not text:
+        raise InvalidArgument("volumes-from specification cannot be an empty string")
+    name, _, mode = text.partition(":")
+    words = mode.split(",") if mode else []
+    kinds = [_BIND_KINDS.get(word) for word in words]
+    if not set(kinds) <= {"access", "label", "consistency"} or len(set(kinds)) < len(kinds):
+        raise InvalidArgument(f"invalid mode: {mode}")
+    return name, "ro" not in words
 
 
 def _check_target(target: str, where: str, kind: type[Internal] | type[InvalidArgument]) -> None:
@@ -167,9 +180,11 @@ def parse_mount(request: MountRequest) -> Wanted:
     where = f'invalid mount config for type "{kind}": '
     if kind not in ("bind", "volume", "tmpfs", "image"):
         raise InvalidArgument(f"{where}mount type unknown")
-    for name, options, owner in (("BindOptions", request.bind_options, "bind"), ("VolumeOptions", request.volume_options, "volume"), ("TmpfsOptions", request.tmpfs_options, "tmpfs"), ("ImageOptions", request.image_options, "image")):  # fmt: skip
+    for name, options, owner in (("BindOptions", request.bind_options, "bind"), ("VolumeOptions", request.volume_options, "volume"), ("TmpfsOptions", request.tmpfs_options, "tmpfs")):  # fmt: skip
         if options is not None and kind != owner:
             raise InvalidArgument(f'{name} must not be specified on mount type "{kind}"')
+    if request.image_options is not None and kind != "image":
+        raise InvalidArgument(f"{where}field ImageOptions must not be specified")
     _check_target(request.target, where, InvalidArgument)
     destination = _clean(request.target)
     base = MountPoint(kind, request.source, destination, not request.read_only, from_config=True)
@@ -186,14 +201,21 @@ def _bind_mount(request: MountRequest, base: MountPoint, where: str) -> Wanted:
     if propagation and propagation not in PROPAGATIONS:
         raise InvalidArgument(f"{where}invalid propagation mode: {propagation}")
     point = replace(base, source=posixpath.normpath(request.source), propagation=propagation or "rprivate")
-    return Wanted(point, make_source=bool(options and options.create_mountpoint))
+    if options is not None:
+        point = replace(
+            point, recursive=not options.non_recursive, read_only_non_recursive=options.read_only_non_recursive,
+            read_only_force_recursive=options.read_only_force_recursive,
+        )  # fmt: skip
+    made = bool(options and options.create_mountpoint)
+    return Wanted(point, make_source=made, own_propagation=bool(propagation))
 
 
 def _volume_mount(request: MountRequest, base: MountPoint, where: str) -> Wanted:
     options = request.volume_options
     subpath = options.subpath if options else ""
-    if subpath and (subpath.startswith("/") or ".." in subpath.split("/")):
-        raise InvalidArgument(f"{where}subpath must be a relative path within the volume")
+    _check_subpath(subpath, where)
+    if subpath and not request.source:
+        raise InvalidArgument(f"{where}must not set Subpath when using anonymous volumes")
     if request.source:
         check_volume_name(request.source)
     driver = options.driver_config if options else None
@@ -206,41 +228,24 @@ def _volume_mount(request: MountRequest, base: MountPoint, where: str) -> Wanted
     return Wanted(point, request.source, name, tuple(((driver.options if driver else None) or {}).items()), labels)
 
 
+def _check_subpath(subpath: str, where: str) -> None:
+    if subpath and (subpath.startswith("/") or posixpath.normpath(subpath).split("/")[0] == ".."):
+        raise InvalidArgument(f"{where}subpath must be a relative path within the volume")
+
+
 def _tmpfs_mount(request: MountRequest, base: MountPoint, where: str) -> Wanted:
     if request.source:
         raise InvalidArgument(f"{where}field Source must not be specified")
-    options = request.tmpfs_options
-    words = list(_TMPFS_DEFAULTS)
-    for option in (options.options if options else None) or []:
-        if not option or option[0] not in _TMPFS_FLAGS or len(option) > 1:
-            raise InvalidArgument(f"{where}invalid option: {option[0] if option else ''}")
-        words.append(option[0])
-    if options and options.size_bytes:
-        words.append(f"size={options.size_bytes}")
-    if options and options.mode:
-        words.append(f"mode={options.mode:o}")
-    if request.read_only:
-        words.append("ro")
-    return Wanted(replace(base, options=tuple(words)))
+    return Wanted(replace(base, options=tmpfs.requested(request.tmpfs_options, request.read_only, where)))
 
 
 def _image_mount(request: MountRequest, base: MountPoint, where: str) -> Wanted:
     if not request.source:
         raise InvalidArgument(f"{where}field Source must not be empty")
     subpath = request.image_options.subpath if request.image_options else ""
-    return Wanted(replace(base, name=request.source, writable=False, subpath=subpath), image=request.source)
+    _check_subpath(subpath, where)
+    point = replace(base, name=request.source, writable=False, subpath=subpath, propagation="rprivate")
+    return Wanted(point, image=request.source)
 
 
 _MOUNTS = {"bind": _bind_mount, "volume": _volume_mount, "tmpfs": _tmpfs_mount, "image": _image_mount}
-
-
-def _tmpfs(target: str, options: str) -> MountPoint:
-    if not target.startswith("/"):
-        raise InvalidArgument(f"invalid mount path: '{target}' mount path must be absolute")
-    words = [word for word in options.split(",") if word]
-    for word in words:
-        if word not in _TMPFS_FLAGS and word.partition("=")[0] not in _TMPFS_VALUES:
-            raise InvalidArgument(f'invalid tmpfs option "{word}"')
-    opposite = {"exec": "noexec", "suid": "nosuid", "dev": "nodev"}
-    kept = [d for d in _TMPFS_DEFAULTS if not any(opposite.get(word) == d for word in words)]
-    return MountPoint("tmpfs", "", _clean(target), "ro" not in words, options=(*kept, *words), from_config=True)

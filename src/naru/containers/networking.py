@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 
 from naru.containers.records import Container
 from naru.errors import Conflict, Internal, InvalidArgument, NaruError, NotFound
 from naru.linux import netns
-from naru.networks import etcfiles
+from naru.networks import etcfiles, ipam
 from naru.networks.records import Endpoint, EndpointRequest, Member, PortRequest
 from naru.networks.service import Networks
-from naru.wire.container import EndpointSettings, PortBinding
+from naru.wire.container import EndpointSettings, IPAMConfig, PortBinding
 
 _MAC = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")
+_OPTION_IFNAME = "com.docker.network.endpoint.ifname"
+_OPTION_SYSCTLS = "com.docker.network.endpoint.sysctls"
 _RESOLVED = "/run/systemd/resolve/resolv.conf"
 _FILES = ("resolv.conf", "hostname", "hosts")
 Lookup = Callable[[str], Container | None]  # by full id
@@ -85,13 +87,28 @@ class Networking:
     def network_ids(self) -> dict[str, str]:
         return {network.name: network.id for network in self._networks.list({})}
 
+    def links(self, record: Container) -> list[str]:
+        """Its links to containers of the default bridge as `inspect` shows them: /target:/container/alias."""
+        found = [(self._lookup(target), target, alias) for target, alias in _links(record)]
+        return [f"/{other.name if other else id[:12]}:/{record.name}/{alias}" for other, id, alias in found]
+
+    def linked_names(self, records: Iterable[Container]) -> dict[str, list[str]]:
+        """By the id of a container of the default bridge: what those that are linked to it call it, /container/alias."""
+        found: dict[str, list[str]] = {}
+        for record in records:
+            for target, alias in _links(record):
+                found.setdefault(target, []).append(f"/{record.name}/{alias}")
+        return found
+
     # -- start, end ---------------------------------------------------------------------------------------------------
 
     def sandbox(self, record: Container) -> Sandbox:
-        """For a container that is about to start. Raises NotFound and Conflict for one that is another container's."""
+        """For a container that is about to start. Raises NotFound and Conflict for one that is another container's,
+        Internal for a link to one that does not run."""
         mode = record.host.network_mode
         if mode.startswith("container:"):
             return self._share(record, mode.removeprefix("container:"))
+        self._check_links(record)
         folder = self._directory(record.id)
         files = tuple((f"{folder}/{name}", f"/etc/{name}") for name in _FILES)
         for path, _ in files:
@@ -119,15 +136,16 @@ class Networking:
         except NaruError as error:
             raise type(error)(f"failed to set up container networking: {error}") from error
         undo.push_async_callback(self._networks.detach, record.id)
+        self._tell_linked(record)
         return endpoints
 
     def _share(self, record: Container, other_id: str) -> Sandbox:
         other = self._lookup(other_id)
         if other is None:
-            raise NotFound(f"joining network namespace of container: No such container: {other_id}")
+            raise Internal(f"joining network namespace of container: No such container: {other_id}")
         if not other.state.status.is_live:
             raise Conflict(
-                f"joining network namespace of container: cannot join network namespace of a non running container: {other_id}"
+                f"cannot join network namespace of a non running container: container {other.name} is {other.state.status.value}"
             )
         folder = self._directory(other.id)
         files = tuple((f"{folder}/{name}", f"/etc/{name}") for name in _FILES if os.path.exists(f"{folder}/{name}"))
@@ -153,6 +171,8 @@ class Networking:
         """Raises NotFound, or InvalidArgument for settings that this network cannot honour."""
         if settings.mac_address and not _MAC.fullmatch(settings.mac_address):
             raise InvalidArgument(f"invalid JSON: address {settings.mac_address}: invalid MAC address")
+        for ip in _addresses(settings):
+            ipam.parse(ip)
         self._networks.check(endpoint_request(network, settings))
 
     async def connect(self, record: Container, network: str, settings: EndpointSettings) -> None:
@@ -168,7 +188,7 @@ class Networking:
             )
         finally:
             os.close(fd)
-        self._rewrite_hosts(record)
+        self.rewrite_hosts(record)
 
     async def disconnect(self, record: Container, network: str) -> None:
         fd = netns.open_of(record.state.pid)
@@ -176,7 +196,7 @@ class Networking:
             await self._networks.disconnect(record.id, network, fd)
         finally:
             os.close(fd)
-        self._rewrite_hosts(record)
+        self.rewrite_hosts(record)
 
     # -- files --------------------------------------------------------------------------------------------------------
 
@@ -199,10 +219,10 @@ class Networking:
                 file.write(text)
 
     def _hosts(self, record: Container, endpoints: list[Endpoint]) -> str:
-        addresses = [end.ip for end in endpoints if end.ip]
+        addresses = [ip for end in endpoints for ip in (end.ip, end.ip6) if ip]
         return etcfiles.hosts(addresses, record.config.hostname, record.config.domainname, self._extra_hosts(record))
 
-    def _rewrite_hosts(self, record: Container) -> None:
+    def rewrite_hosts(self, record: Container) -> None:
         """In place: the container has the very file bound."""
         text = self._hosts(record, list(self.endpoints(record.id).values()))
         with open(f"{self._directory(record.id)}/hosts", "w") as file:
@@ -212,24 +232,34 @@ class Networking:
         out = []
         for entry in record.host.extra_hosts or []:
             name, _, address = entry.partition(":")
-            out.append(
-                (
-                    name,
-                    self._networks.resolve("bridge").pool.gateway if address == "host-gateway" else address.strip("[]"),
-                )
-            )
-        for link in record.host.links or []:
-            target, _, alias = link.partition(":")
+            out.append((name, self._host_gateway() if address == "host-gateway" else address.strip("[]")))
+        for target, alias in _links(record):
             other = self._lookup(target)
             if other is not None:
-                names = [alias.rpartition("/")[2] or other.name, other.config.hostname, other.name]
-                out += [
-                    (name, end.ip)
-                    for end in self.endpoints(other.id).values()
-                    if end.ip
-                    for name in dict.fromkeys(names)
-                ]
+                names = " ".join(dict.fromkeys((alias or other.name, other.config.hostname, other.name)))
+                out += [(names, ip) for end in self.endpoints(other.id).values() for ip in (end.ip, end.ip6) if ip]
         return out
+
+    def _tell_linked(self, record: Container) -> None:
+        """Containers that are linked to this one learn its new address."""
+        if "bridge" not in record.networks:
+            return
+        for end in self._networks.endpoints_on(self._networks.resolve("bridge").id):
+            other = self._lookup(end.container_id)
+            if other is not None and any(target == record.id for target, _ in _links(other)):
+                self.rewrite_hosts(other)
+
+    def _host_gateway(self) -> str:
+        pool = self._networks.resolve("bridge").pool4
+        return pool.gateway if pool else ""
+
+    def _check_links(self, record: Container) -> None:
+        """A container starts only when those run to which it is linked. Raises Internal."""
+        for target, alias in _links(record):
+            other = self._lookup(target)
+            if other is None or not other.state.status.is_live:
+                name = other.name if other else target[:12]
+                raise Internal(f"Cannot link to a non running container: /{name} AS /{record.name}/{alias}")
 
 
 def _read(path: str) -> str:
@@ -244,19 +274,32 @@ def member(record: Container) -> Member:
     return Member(record.id, record.name, record.config.hostname)
 
 
+def _links(record: Container) -> list[tuple[str, str]]:
+    """(id, alias) of the containers to which it is linked, on the default bridge; elsewhere links are the endpoint's."""
+    if record.host.network_mode not in ("", "default", "bridge"):
+        return []
+    pairs = [link.partition(":") for link in record.host.links or []]
+    return [(target, alias.rpartition("/")[2]) for target, _, alias in pairs]
+
+
+def _addresses(settings: EndpointSettings) -> list[str]:
+    config = settings.ipam_config or IPAMConfig()
+    return [ip for ip in (config.ipv4_address, config.ipv6_address, *(config.link_local_ips or ())) if ip]
+
+
 def endpoint_request(network: str, settings: EndpointSettings) -> EndpointRequest:
-    ipam = settings.ipam_config
-    if ipam is not None and ipam.ipv6_address:
-        raise InvalidArgument(
-            f"invalid endpoint settings:\nno configured subnet contains IP address {ipam.ipv6_address}"
-        )
+    config, options = settings.ipam_config or IPAMConfig(), settings.driver_opts or {}
     return EndpointRequest(
         network,
         tuple(settings.aliases or ()),
         tuple(settings.links or ()),
-        ipam.ipv4_address if ipam else "",
+        config.ipv4_address,
         settings.mac_address,
         settings.gw_priority,
+        config.ipv6_address,
+        tuple(config.link_local_ips or ()),
+        options.get(_OPTION_IFNAME, ""),
+        tuple(text for text in options.get(_OPTION_SYSCTLS, "").split(",") if text),
     )
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import posixpath
 import signal
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from naru.containers import lifecycle, monitor, validate
+from naru.containers.devices import limited
 from naru.containers.health import Health
 from naru.containers.launch import prepare
 from naru.containers.lifecycle import Action, Event
@@ -23,7 +25,8 @@ from naru.containers.messages import start_failure
 from naru.containers.monitor import Exit, RuntimeFailure
 from naru.containers.networking import Sandbox
 from naru.containers.records import Container, Status, to_json
-from naru.containers.runtimespec import Launch, resources
+from naru.containers.resources import resources
+from naru.containers.runtimespec import Launch
 from naru.containers.streams import ConmonStdio
 from naru.containers.surroundings import Surroundings
 from naru.containers.users import User
@@ -35,8 +38,10 @@ from naru.linux.cgroup import Cgroup
 from naru.linux.identity import Process
 from naru.linux.process import reap
 from naru.linux.threads import outlast
+from naru.logs.options import backstop_bytes
 
 log = logging.getLogger(__name__)
+_UNDER_WAY_S = 0.1
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -71,6 +76,15 @@ class Owner:
 
     def forget(self, waiter: asyncio.Future[int]) -> None:
         self._waiters.forget(waiter)
+
+    async def wait_under_way(self) -> None:
+        """Return when it has run for a moment, or has ended. Docker takes that moment to start it, and clients have come to
+        rely on finding a short command's output in the log right after."""
+        started_s = (self._around.now_ns() - self.record.state.started_ns) / 1e9
+        if self.record.state.status.is_live and started_s < _UNDER_WAY_S:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_UNDER_WAY_S - started_s):
+                    await self.ended.wait()
 
     async def run(self) -> None:
         """The owner's life; ends when the container has been removed."""
@@ -160,9 +174,9 @@ class Owner:
         changed = change(self.record)
         if self.record.state.status.is_live:
             try:
-                await self._around.runtime.update(
-                    self.record.id, resources(changed, self._around.host.cgroup_version, lift=True)
-                )
+                version = self._around.host.cgroup_version
+                limits = resources(changed, version, lift=True, numbers=limited(changed.host))
+                await self._around.runtime.update(self.record.id, limits)
             except RuntimeFailure as error:
                 raise Internal(f"Cannot update container {self.record.id}: {error}") from error
         self.record = changed
@@ -184,11 +198,13 @@ class Owner:
     # -- launch ---------------------------------------------------------------------------------------------------
 
     async def _launch(self, *, restarts: int) -> None:
-        around, record = self._around, self._around.effective(self.record)
+        around = self._around
         around.runtime.moves.prepare()
+        self.record = around.with_joined_name(self.record)
+        record = around.effective(self.record)
         try:
             async with AsyncExitStack() as undo:
-                validate.launch_options(record.host)
+                validate.launch_options(record.host, record.config)
                 await self._wait_buried()
                 bundle = around.runtime.make_bundle(record.id)
                 undo.push_async_callback(self._remove_run)
@@ -229,12 +245,14 @@ class Owner:
                 cgroup_version=around.host.cgroup_version, network=None, files=sandbox.files,
                 join=around.joined_namespaces(record), init=around.init_program(record),
                 devices=around.devices(record), seccomp=around.seccomp(record), capabilities=around.capabilities,
+                images=around.image_layers(record), edits=around.vendor_devices(record), apparmor=around.apparmor(record),
+                numbers=limited(record.host),
             )  # fmt: skip
             mounts = around.snapshots.mounts(record.id)
             shown = replace(record, mounts=around.actual_mounts(record))
             process, pid = await around.runtime.create(
                 record.id, lambda: prepare(shown, replace(launch, network=sandbox.make()), mounts),
-                log_path=around.log_path(record), tty=record.config.tty, stdin=record.config.open_stdin,
+                log_path=around.log_path(record), log_max_bytes=backstop_bytes(record.host.log_config), tty=record.config.tty, stdin=record.config.open_stdin,
                 leave_stdin_open=not record.config.stdin_once,
             )  # fmt: skip
         except BaseException:
@@ -374,8 +392,9 @@ class Owner:
             self._watch.signal(number)
 
     def _cgroup_path(self) -> str:
+        """Beneath the root whatever the client wrote: what is at this path is killed and removed."""
         parent = self.record.host.cgroup_parent or self._around.cgroup_parent
-        return f"/{parent.strip('/')}/{self.record.id}"
+        return posixpath.normpath(f"/{parent.strip('/')}/{self.record.id}")
 
     def cgroup(self) -> Cgroup:
         return Cgroup(self._around.host, self._cgroup_path())

@@ -64,7 +64,13 @@ class MountPoint:
     anonymous: bool = False  # a volume made for this container alone: goes with `rm -v` and `--rm`
     copy_up: bool = False  # fill an empty volume from the image at first start
     subpath: str = ""
+    image_id: str = ""  # of an image: its target digest
+    chain_id: str = ""  # of an image: its layers
     from_config: bool = False  # asked for by HostConfig.Mounts or Tmpfs: not listed as a bind
+    recursive: bool = True  # of a bind: what is mounted below its source comes with it
+    slave_by_default: bool = False  # nobody asked for its propagation: where a slave cannot be, it is private
+    read_only_non_recursive: bool = False
+    read_only_force_recursive: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ The daemon's own runtime is called runc, whatever program it is: clients compare
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from naru.errors import InvalidArgument
 
 LABEL = "runc"
 _OWN = ("", LABEL, "crun", "io.containerd.runc.v2")
+_SHIM = re.compile(r"io\.containerd\.[a-z0-9-]+\.v[0-9]+")  # Docker takes any such name until it starts one
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Runtimes:
 
     def check(self, label: str) -> None:
         """Raises InvalidArgument for a label that nobody has defined."""
-        if label not in _OWN and label not in self.named:
+        if label not in _OWN and label not in self.named and not _SHIM.fullmatch(label):
             raise InvalidArgument(f"unknown or invalid runtime name: {label}")
 
     def choose(self, id: str, label: str) -> None:
@@ -61,5 +63,6 @@ class Runtimes:
         label = self._chosen.get(id)
         if label is None:
             return self.own
-        self.check(label)
+        if label not in self.named:
+            raise InvalidArgument(f"unknown or invalid runtime name: {label}")
         return self.named[label]

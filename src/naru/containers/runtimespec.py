@@ -6,13 +6,17 @@ Pure: a record and what was found out at launch go in, the spec comes out as pla
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from naru.containers import securityopt
+from naru.containers.cdi import Edits
 from naru.containers.records import Container, MountPoint
+from naru.containers.resources import resources
 from naru.containers.seccomp import default_profile
 from naru.containers.users import User
+from naru.linux.mounts import Mount
 
 Spec = dict[str, Any]
 
@@ -53,6 +57,11 @@ class Launch:
     devices: tuple[Spec, ...] = ()  # linux.devices entries, looked up on the host
     seccomp: Spec | None = None  # a profile of the user's own
     capabilities: tuple[str, ...] = ALL_CAPABILITIES  # that the host can give
+    images: Mapping[str, Sequence[Mount]] = field(default_factory=dict)  # of image mounts, by destination
+    shm: str = ""  # the /dev/shm of the container whose IPC namespace is joined
+    apparmor: str = ""  # profile of the user's own, on a host that has AppArmor
+    edits: Edits = field(default_factory=Edits)  # of devices that vendors describe
+    numbers: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # of block devices that limits name
 
 
 def host_capabilities(bounding_set: int) -> list[str]:
@@ -93,13 +102,6 @@ def environment(container: Container) -> list[str]:
     return [entry for entry in out.values() if "=" in entry]
 
 
-def no_new_privileges(container: Container) -> bool:
-    options = container.host.security_opt or []
-    return any(
-        option in ("no-new-privileges", "no-new-privileges:true", "no-new-privileges=true") for option in options
-    )
-
-
 def process(
     container: Container,
     user: User,
@@ -127,7 +129,7 @@ def process(
             {"type": _RLIMIT + limit.name.removeprefix(_RLIMIT).upper(), "hard": _rlimit(limit.hard), "soft": _rlimit(limit.soft)}
             for limit in container.host.ulimits or []
         ],
-        "noNewPrivileges": no_new_privileges(container),
+        "noNewPrivileges": securityopt.parse(container.host.security_opt or []).no_new_privileges,
         "oomScoreAdj": container.host.oom_score_adj,
     }  # fmt: skip
     return spec
@@ -145,16 +147,21 @@ def build(container: Container, launch: Launch) -> Spec:
     linux: Spec = {
         "cgroupsPath": launch.cgroup_path,
         "namespaces": _namespaces(container, launch),
-        "resources": {"devices": _device_rules(container, launch), **resources(container, launch.cgroup_version)},
+        "resources": {
+            "devices": _device_rules(container, launch),
+            **resources(container, launch.cgroup_version, numbers=launch.numbers),
+        },
         "maskedPaths": host.masked_paths or [],
         "readonlyPaths": host.readonly_paths or [],
-        "rootfsPropagation": "rslave" if any("slave" in m.propagation for m in container.mounts) else "private",
+        "rootfsPropagation": _propagation(container.mounts),
     }
-    if launch.devices:
+    nodes = [*launch.devices, *launch.edits.devices]
+    if nodes:
         linux["devices"] = [
-            {key: value for key, value in device.items() if key != "access"} for device in launch.devices
+            {key: value for key, value in device.items() if key != "access"} for device in nodes if device["path"]
         ]
-    sysctls = {**_default_sysctls(container, launch), **(host.sysctls or {})}
+    domain = {"kernel.domainname": config.domainname} if config.domainname else {}
+    sysctls = {**_default_sysctls(container, launch), **domain, **(host.sysctls or {})}
     if sysctls:
         linux["sysctl"] = sysctls
     seccomp = _seccomp(container, launch)
@@ -173,7 +180,32 @@ def build(container: Container, launch: Launch) -> Spec:
     }  # fmt: skip
     if host.uts_mode != "host":
         spec["hostname"] = config.hostname
+    height, width = host.console_size
+    if config.tty and height and width:
+        spec["process"]["consoleSize"] = {"height": height, "width": width}
+    if launch.apparmor:
+        spec["process"]["apparmorProfile"] = launch.apparmor
+    _apply(launch.edits, spec)
     return spec
+
+
+def _apply(edits: Edits, spec: Spec) -> None:
+    """Put in what vendors say of their devices, as the CDI specification has it ("OCI Edits"); nodes are in already."""
+    process = spec["process"]
+    given = {entry.partition("=")[0] for entry in edits.env}
+    process["env"] = [*(e for e in process["env"] if e.partition("=")[0] not in given), *edits.env]
+    groups = process["user"]["additionalGids"]
+    groups += [group for group in dict.fromkeys(edits.groups) if group not in groups]
+    over = {mount["destination"] for mount in edits.mounts}
+    spec["mounts"] = [m for m in spec["mounts"] if m["destination"] not in over] + list(edits.mounts)
+    for name, hook in edits.hooks:
+        spec.setdefault("hooks", {}).setdefault(name, []).append(hook)
+
+
+def _propagation(mounts: Sequence[MountPoint]) -> str:
+    """What the container's tree must be for the most far-reaching of its mounts to be what it is asked to be."""
+    asked = {mount.propagation for mount in mounts}
+    return "shared" if asked & {"shared", "rshared"} else "rslave" if asked & {"slave", "rslave"} else "private"
 
 
 def _default_sysctls(container: Container, launch: Launch) -> dict[str, str]:
@@ -217,8 +249,9 @@ def _device_rules(container: Container, launch: Launch) -> list[Spec]:
         return [{"allow": True, "access": "rwm"}]
     rules: list[Spec] = [{"allow": False, "access": "rwm"}, *(_device_rule(*rule) for rule in _DEVICES)]
     rules += [
-        {"allow": True, "type": d["type"], "major": d["major"], "minor": d["minor"], "access": d["access"]}
-        for d in launch.devices
+        {"allow": True, "type": d["type"], "major": d["major"], "minor": d["minor"], "access": access}
+        for d in (*launch.devices, *launch.edits.devices)
+        if (access := "".join(letter for letter in "rwm" if letter in d["access"])) and "major" in d
     ]
     for text in host.device_cgroup_rules or []:
         kind, numbers, access = text.split()
@@ -227,39 +260,6 @@ def _device_rules(container: Container, launch: Launch) -> list[Spec]:
             _device_rule(kind, None if major == "*" else int(major), None if minor == "*" else int(minor), access)
         )
     return rules
-
-
-def resources(container: Container, cgroup_version: int, *, lift: bool = False) -> Spec:
-    """`linux.resources` without the devices: the limits, which may also be updated while it runs: with `lift`, a limit
-    that is no more is said to be none. (A new group has none anyway, and crun 1.8 cannot say so.)"""
-    host, out = container.host, Spec()
-    memory = {
-        "limit": host.memory or None,
-        "reservation": host.memory_reservation or None,
-        "swap": host.memory_swap or None,
-        "swappiness": host.memory_swappiness
-        if host.memory_swappiness not in (None, -1) and cgroup_version == 1
-        else None,
-        "disableOOMKiller": True if host.oom_kill_disable and cgroup_version == 1 else None,
-    }
-    period, quota = host.cpu_period, host.cpu_quota
-    if host.nano_cpus:
-        period, quota = 100_000, host.nano_cpus // 10_000
-    cpu = {
-        "shares": host.cpu_shares or None, "period": period or None, "quota": quota or None,
-        "cpus": host.cpuset_cpus or None, "mems": host.cpuset_mems or None,
-    }  # fmt: skip
-    for name, values in (("memory", memory), ("cpu", cpu)):
-        kept = {key: value for key, value in values.items() if value is not None}
-        if kept:
-            out[name] = kept
-    if host.pids_limit and host.pids_limit > 0:
-        out["pids"] = {"limit": host.pids_limit}
-    elif host.pids_limit is not None and lift:  # 0 and -1 are Docker's words for none
-        out["pids"] = {"limit": -1}
-    if host.blkio_weight:
-        out["blockIO"] = {"weight": host.blkio_weight}
-    return out
 
 
 def _device_rule(kind: str, major: int | None, minor: int | None, access: str) -> Spec:
@@ -274,6 +274,8 @@ def _device_rule(kind: str, major: int | None, minor: int | None, access: str) -
 def _mounts(container: Container, launch: Launch) -> list[Spec]:
     host = container.host
     sys_mode = "rw" if host.privileged else "ro"
+    writable = securityopt.parse(host.security_opt or []).writable_cgroups
+    cgroup_mode = "rw" if writable or (writable is None and host.privileged) else "ro"
     out: list[Spec] = [
         _mount("/proc", "proc", "proc", _NO_EXEC),
         _mount("/dev", "tmpfs", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
@@ -281,27 +283,32 @@ def _mounts(container: Container, launch: Launch) -> list[Spec]:
             "/dev/pts", "devpts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]
         ),
         _mount("/sys", "sysfs", "sysfs", [*_NO_EXEC, sys_mode]),
-        _mount("/sys/fs/cgroup", "cgroup", "cgroup", [*_NO_EXEC, sys_mode]),
+        _mount("/sys/fs/cgroup", "cgroup", "cgroup", [*_NO_EXEC, cgroup_mode]),
         _mount("/dev/mqueue", "mqueue", "mqueue", _NO_EXEC),
     ]
     if launch.cgroup_version == 2 and host.cgroupns_mode != "private":
         # A fresh cgroup2 mount outside a namespace would take the host's own options (nsdelegate) away.
-        out[4] = _mount("/sys/fs/cgroup", "bind", "/sys/fs/cgroup", ["rbind", *_NO_EXEC, sys_mode])
+        out[4] = _mount("/sys/fs/cgroup", "bind", "/sys/fs/cgroup", ["rbind", *_NO_EXEC, cgroup_mode])
     if host.pid_mode == "host" and "pid" not in dict(launch.join):
         out[0] = _mount("/proc", "bind", "/proc", ["rbind", "nosuid", "noexec", "nodev"])
     if launch.network is None:  # sysfs shows the network namespace that mounts it: with the host's own, bind the host's
         out[3] = _mount("/sys", "bind", "/sys", ["rbind", "nosuid", "noexec", "nodev", sys_mode])
     if host.ipc_mode == "host":
         out.append(_mount("/dev/shm", "bind", "/dev/shm", ["rbind"]))
+    elif launch.shm:
+        out.append(_mount("/dev/shm", "bind", launch.shm, ["rbind", "rprivate"]))
     elif host.ipc_mode != "none":
         out.append(_mount("/dev/shm", "tmpfs", "shm", [*_NO_EXEC, "mode=1777", f"size={host.shm_size}"]))
     mode = ["ro"] if host.readonly_rootfs else []
-    out += [_mount(destination, "bind", source, ["rbind", "rprivate", *mode]) for source, destination in launch.files]
+    files = [_mount(destination, "bind", source, ["rbind", "rprivate", *mode]) for source, destination in launch.files]
     if launch.init is not None:
         out.append(_mount("/sbin/docker-init", "bind", launch.init, ["bind", "ro"]))
-    asked = sorted(container.mounts, key=lambda mount: mount.destination.count("/"))
-    taken = {mount.destination for mount in asked}
-    return [mount for mount in out if mount["destination"] not in taken] + [_asked(mount) for mount in asked]
+    taken = {mount.destination for mount in container.mounts}
+    asked = [*(file for file in files if file["destination"] not in taken), *map(_asked, container.mounts)]
+    asked.sort(
+        key=lambda mount: mount["destination"].count("/")
+    )  # what lies deeper lies on top: /etc/hosts on a volume /etc
+    return [mount for mount in out if mount["destination"] not in taken] + asked
 
 
 def _mount(destination: str, kind: str, source: str, options: list[str]) -> Spec:
@@ -311,5 +318,10 @@ def _mount(destination: str, kind: str, source: str, options: list[str]) -> Spec
 def _asked(mount: MountPoint) -> Spec:
     if mount.kind == "tmpfs":
         return _mount(mount.destination, "tmpfs", "tmpfs", list(mount.options))
-    options = ["rbind", mount.propagation or "rprivate", "rw" if mount.writable else "ro"]
+    access = "rw" if mount.writable else "ro" if mount.read_only_non_recursive or not mount.recursive else "rro"
+    propagation = mount.propagation or "rprivate"
+    if mount.recursive:
+        options = ["rbind", propagation, access]
+    else:  # crun takes the r of rprivate for that of rbind; of a single mount both words say the same
+        options = ["bind", propagation.removeprefix("r"), access]
     return _mount(mount.destination, "bind", mount.source, options)

@@ -11,17 +11,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
-from naru.containers import validate
-from naru.containers.creation import Creation
+from naru.containers import limits, validate
+from naru.containers.creation import Creation, empty_bindings
 from naru.containers.owner import Owner
 from naru.containers.records import Container, Status
 from naru.containers.streams import ConmonStdio
 from naru.containers.surroundings import Surroundings
 from naru.containers.waiting import PendingAttach
-from naru.errors import Conflict, Forbidden, Internal, InvalidArgument, NaruError, Unsupported
+from naru.errors import Conflict, Forbidden, Internal, InvalidArgument, NaruError, NotFound
 from naru.networks.records import Network
 from naru.oci.image import Platform
-from naru.wire.container import CreateRequest, EndpointSettings, RestartPolicy, UpdateRequest
+from naru.wire.container import CreateRequest, EndpointSettings, UpdateRequest
 from naru.wire.decode import replace_struct
 
 _AFTER_KILL_S = 15.0
@@ -53,15 +53,26 @@ class Containers:
 
     # -- create -----------------------------------------------------------------------------------------------------
 
-    async def create(self, name: str, request: CreateRequest, platform: Platform | None = None) -> Created:
-        """A container that is ready to start. Nothing is left of one that could not be made."""
+    async def create(
+        self,
+        name: str,
+        request: CreateRequest,
+        platform: Platform | None = None,
+        *,
+        flat_read_only: bool = False,
+        tell_empty_bindings: bool = True,
+    ) -> Created:
+        """A container that is ready to start. Nothing is left of one that could not be made.
+
+        With `flat_read_only` a read-only bind leaves what is mounted below it writable, as clients before API 1.44 expect.
+        """
         around, creation = self._around, self._creation
         image = None
         if request.image:
             image = around.images.resolve(request.image, platform)
         reserved = creation.reserve(name)
         try:
-            plan = creation.plan(reserved, request, image)
+            plan = creation.plan(reserved, request, image, flat_read_only=flat_read_only)
             if image is not None:
                 await around.images.unpack(image)
             async with AsyncExitStack() as undo:
@@ -75,7 +86,10 @@ class Containers:
         around.names[reserved] = record.id
         self._spawn(owner)
         owner.announce("create")
-        return Created(record.id, plan.warnings)
+        warnings = plan.warnings
+        if tell_empty_bindings:
+            warnings += empty_bindings(request)
+        return Created(record.id, warnings)
 
     # -- verbs --------------------------------------------------------------------------------------------------------
 
@@ -180,27 +194,23 @@ class Containers:
         around.names[reserved] = owner.record.id
         around.names.pop(old, None)
 
-    async def update(self, text: str, request: UpdateRequest) -> None:
-        """Limits and restart policy of a container that may be running. Limits of a running one follow at its next start
-        where the kernel's files are not ours to write at once."""
+    async def update(self, text: str, request: UpdateRequest) -> tuple[str, ...]:
+        """New limits, at once if it runs, and a new restart policy; warnings about what this host cannot limit.
+
+        Raises InvalidArgument, and Conflict with what the container already has.
+        """
         owner = self.find(text)
-        validate.resources(request, self._around.host.cpus)
+        request, warnings = limits.adapt(request, self._around.host, update=True)
         validate.restart_policy(request.restart_policy)
-        if request.restart_policy.name not in ("", "no") and owner.record.host.auto_remove:
-            raise Conflict("Restart policy cannot be updated because AutoRemove is enabled for the container")
-        changes = {
-            name: getattr(request, name)
-            for name in request.__struct_fields__
-            if name != "restart_policy" and getattr(request, name) not in (0, "", None)
-        }
-        if request.restart_policy.name:
-            policy = request.restart_policy
-            changes["restart_policy"] = RestartPolicy(name=policy.name, maximum_retry_count=policy.maximum_retry_count)
 
         def change(record: Container) -> Container:
-            return replace(record, host=replace_struct(record.host, **changes))
+            try:
+                return replace(record, host=limits.updated(record.host, request))
+            except Conflict as error:
+                raise Conflict(f"Cannot update container {record.id}: {error}") from error
 
         await owner.ask(lambda: owner.update(change))
+        return warnings
 
     async def connect(self, text: str, network: Network, settings: EndpointSettings) -> None:
         """Put a container on one more network: now if it runs, else at its next start."""
@@ -233,6 +243,19 @@ class Containers:
             await self._around.networking.disconnect(self._around.effective(record), network.name)
         networks = {name: settings for name, settings in record.networks.items() if name != network.name}
         await owner.change(lambda current: replace(current, networks=networks))
+
+    async def remove_link(self, text: str, alias: str) -> None:
+        """The container does not know another one by this alias any more. Raises NotFound."""
+        owner = self.find(text)
+        left = [link for link in owner.record.host.links or [] if link.partition(":")[2].rpartition("/")[2] != alias]
+        if len(left) == len(owner.record.host.links or []):
+            raise NotFound(f"No such container: {owner.record.name}/{alias}")
+        await owner.ask(lambda: self._relink(owner, left))
+
+    async def _relink(self, owner: Owner, links: list[str]) -> None:
+        await owner.change(lambda current: replace(current, host=replace_struct(current.host, links=links or None)))
+        if owner.record.state.status.is_live:
+            self._around.networking.rewrite_hosts(owner.record)
 
     # -- waiting --------------------------------------------------------------------------------------------------------
 
@@ -276,12 +299,6 @@ class Containers:
         if owner.record.config.tty:
             self._around.runtime.resize(owner.record.id, height, width)
             owner.announce("resize", height=str(height), width=str(width))
-
-    def log_path(self, owner: Owner) -> str:
-        path = self._around.log_path(owner.record)
-        if path is None:
-            raise Unsupported("configured logging driver does not support reading")
-        return path
 
 
 async def _ended(future: asyncio.Future[int], timeout_s: float | None) -> bool:

@@ -14,7 +14,8 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Protocol
 
-from naru.containers.launch import find_user, make_working_dir
+from naru.containers.accounts import find_user
+from naru.containers.launch import make_working_dir
 from naru.containers.messages import start_failure
 from naru.containers.monitor import RuntimeFailure
 from naru.containers.records import Container, MountPoint

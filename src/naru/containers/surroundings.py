@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from naru.containers import cdi, devices, modes, placing, seccompfile, securityopt, tmpfs
+from naru.containers.cdi import Edits
 from naru.containers.defaults import Defaults, at_start
-from naru.containers.launch import every_device, host_devices
 from naru.containers.monitor import Runtime
 from naru.containers.networking import Networking
 from naru.containers.records import Container, MountPoint
-from naru.containers.runtimespec import Spec, host_capabilities
-from naru.errors import Conflict, InvalidArgument, NotFound
+from naru.containers.runtimespec import Spec, capabilities, host_capabilities
+from naru.errors import InvalidArgument, NotFound
 from naru.events import Bus, Event
 from naru.images.service import Images
 from naru.images.values import Use
 from naru.linux.host import Host
-from naru.oci.image import load_json
+from naru.linux.mounts import Mount
+from naru.logs.service import Logs
+from naru.oci.digest import Digest
 from naru.snapshots.overlay import Snapshots
 from naru.store.db import Database
 from naru.volumes.service import Volumes
+from naru.wire.container import LogConfig
+from naru.wire.decode import replace_struct
 
 if TYPE_CHECKING:
     from naru.containers.owner import Owner
-
-_JOINABLE = (("pid", "pid_mode"), ("ipc", "ipc_mode"))
 
 
 @dataclass(slots=True)
@@ -40,6 +43,7 @@ class Surroundings:
     snapshots: Snapshots
     networking: Networking
     volumes: Volumes
+    logs: Logs
     data_root: str
     erase: Callable[[str], None]  # deletes a directory; it need not have ended when it returns
     cgroup_parent: str = "naru"
@@ -47,8 +51,11 @@ class Surroundings:
     owners: dict[str, Owner] = field(default_factory=dict)  # by container id
     names: dict[str, str] = field(default_factory=dict)  # name → id; reserved names too
     _leaving: set[str] = field(default_factory=set)  # containers on their way out, whose volumes are in use no more
-    on_start: Callable[[Owner], None] = lambda owner: None
-    on_end: Callable[[Owner], None] = lambda owner: None
+    log_default: LogConfig = field(
+        default_factory=lambda: LogConfig(type="json-file")
+    )  # of containers that ask for no other
+    on_start: tuple[Callable[[Owner], None], ...] = ()
+    on_end: tuple[Callable[[Owner], None], ...] = ()
 
     @staticmethod
     def now_ns() -> int:
@@ -79,29 +86,43 @@ class Surroundings:
         ]  # fmt: skip
 
     def image_users(self) -> list[Use]:
-        """Which containers stand on which images."""
+        """Which containers stand on which images, or have them mounted."""
         records = [owner.record for owner in self.owners.values()]
-        return [Use(r.id, r.image_id, r.config.image, r.state.status.is_live) for r in records if r.image_id]
+        stand = [Use(r.id, r.image_id, r.config.image, r.state.status.is_live) for r in records if r.image_id]
+        mounted = [(r, mount) for r in records for mount in r.mounts if mount.image_id]
+        return stand + [Use(r.id, mount.image_id, mount.name, r.state.status.is_live) for r, mount in mounted]
 
     def actual_mounts(self, record: Container) -> tuple[MountPoint, ...]:
         """The record's mounts with what is really mounted for a volume that has options of its own."""
-        out = []
-        for mount in record.mounts:
-            if mount.kind == "volume" and mount.name and not mount.subpath and self.volumes.resolve(mount.name).options:
-                real = self.volumes.mount(mount.name)
-                kind = "tmpfs" if real.kind == "tmpfs" else "volume"
-                writable = mount.writable and not real.read_only
-                mount = replace(
-                    mount, kind=kind, source=real.source, options=real.options, writable=writable, copy_up=False
+        return tuple(self._actual(mount) for mount in record.mounts)
+
+    def _actual(self, mount: MountPoint) -> MountPoint:
+        if mount.kind == "volume" and mount.name:
+            real = self.volumes.mount(mount.name)
+            if not self.volumes.resolve(mount.name).options:
+                return replace(mount, source=real.source)
+            kind = "tmpfs" if real.kind == "tmpfs" else "volume"
+            writable = mount.writable and not real.read_only
+            return replace(mount, kind=kind, source=real.source, options=real.options, writable=writable, copy_up=False)
+        if mount.kind == "tmpfs":
+            return replace(mount, options=tmpfs.merge(mount.options))
+        if mount.kind != "bind":
+            return mount
+        if not os.path.lexists(mount.source):
+            if mount.from_config:
+                raise InvalidArgument(
+                    f'invalid mount config for type "bind": bind source path does not exist: {mount.source}'
                 )
-            elif mount.kind == "bind" and not os.path.lexists(mount.source):
-                if mount.from_config:
-                    raise InvalidArgument(
-                        f'invalid mount config for type "bind": bind source path does not exist: {mount.source}'
-                    )
-                os.makedirs(mount.source)
-            out.append(mount)
-        return tuple(out)
+            os.makedirs(mount.source)
+        return placing.check(mount)
+
+    def image_layers(self, record: Container) -> dict[str, Sequence[Mount]]:
+        """What to mount for the record's image mounts, by destination."""
+        return {
+            mount.destination: self.snapshots.view(Digest(mount.chain_id))
+            for mount in record.mounts
+            if mount.kind == "image" and mount.chain_id
+        }
 
     def tell_volumes(self, record: Container, action: str) -> None:
         """`mount` and `unmount` events of the container's volumes."""
@@ -127,6 +148,7 @@ class Surroundings:
     async def delete_files(self, record: Container, volumes: bool) -> None:
         """Root file system, directory, and with `volumes` the anonymous ones made for it. Raises OSError."""
         await self.networking.leave(record)
+        await self.logs.forget(record.id)
         self.snapshots.remove(record.id)
         self.remove_directory(record.id)
         if volumes:
@@ -139,25 +161,39 @@ class Surroundings:
                         self._leaving.discard(record.id)
 
     def after_start(self, owner: Owner) -> None:
-        self.on_start(owner)
+        for tell in self.on_start:
+            tell(owner)
 
     def before_end(self, owner: Owner) -> None:
-        self.on_end(owner)
+        for tell in self.on_end:
+            tell(owner)
 
     # -- what a launch needs to know of the rest of the world --------------------------------------------------------
 
+    def with_joined_name(self, record: Container) -> Container:
+        """With the host name of the container whose network it joins."""
+        donor = self.owners.get(modes.other(record.host.network_mode) or "")
+        if donor is None:
+            return record
+        return replace(record, config=replace_struct(record.config, hostname=donor.record.config.hostname))
+
     def joined_namespaces(self, record: Container) -> tuple[tuple[str, str], ...]:
-        """Namespaces of other containers that this one joins: (type, path)."""
+        """Namespaces of other containers that this one joins: (type, path). Raises what Docker does if one cannot be."""
         out = []
-        for kind, attribute in _JOINABLE:
-            mode: str = getattr(record.host, attribute)
-            if mode.startswith("container:"):
-                other = self.owners.get(mode.removeprefix("container:"))
-                if other is None:
-                    raise NotFound(f"No such container: {mode.removeprefix('container:')}")
-                if not other.record.state.status.is_live:
-                    raise Conflict(f"cannot join {kind} namespace of a non running container: {other.record.id}")
-                out.append((kind, f"/proc/{other.record.state.pid}/ns/{kind}"))
+        for kind, mode, check in (
+            ("pid", record.host.pid_mode, modes.check_pid),
+            ("ipc", record.host.ipc_mode, modes.check_ipc),
+        ):
+            name = modes.other(mode)
+            if name is None:
+                continue
+            if not name:
+                raise InvalidArgument(f'failed to join {kind.upper()} namespace: invalid name or ID supplied: ""')
+            donor = self.owners.get(name)
+            if donor is None:
+                raise NotFound(f"failed to join {kind.upper()} namespace: No such container: {name}")
+            check(donor.record)
+            out.append((kind, f"/proc/{donor.record.state.pid}/ns/{kind}"))
         return tuple(out)
 
     def init_program(self, record: Container) -> str | None:
@@ -165,7 +201,12 @@ class Surroundings:
             return None
         if self.defaults.init_path:
             return self.defaults.init_path
-        for name in ("docker-init", "tini", "catatonit"):
+        for name in (
+            "docker-init",
+            "tini-static",
+            "catatonit",
+            "tini",
+        ):  # a tini that needs libraries not every image has
             if name in self.host.programs:
                 return self.host.programs[name]
         raise InvalidArgument("--init was asked for, but no init program (docker-init, tini or catatonit) is installed")
@@ -175,30 +216,38 @@ class Surroundings:
         """What the host can give at all."""
         return tuple(host_capabilities(self.host.capabilities))
 
-    def devices(self, record: Container) -> tuple[Spec, ...]:
-        requests = [
-            (d.path_on_host, d.path_in_container, "".join(c for c in d.cgroup_permissions if c in "rwm") or "rwm")
-            for d in record.host.devices or []
-            if not (record.host.privileged and d.path_on_host == d.path_in_container)  # it has that one already
-        ]
-        if record.host.privileged:
-            requests = every_device() + requests
-        if record.host.device_requests:
-            first = record.host.device_requests[0]
-            words = " ".join(f"[{' '.join(group)}]" for group in first.capabilities or [])
-            raise InvalidArgument(f'could not select device driver "{first.driver}" with capabilities: [{words}]')
-        return host_devices(requests)
-
     @staticmethod
-    def seccomp(record: Container) -> Spec | None:
+    def devices(record: Container) -> tuple[Spec, ...]:
+        host = record.host
+        asked = list(host.devices or [])
+        if host.privileged:  # it has those already that are to be where they are
+            others = [
+                replace_struct(d, cgroup_permissions="rwm") for d in asked if d.path_on_host != d.path_in_container
+            ]
+            asked = devices.every_device() + others
+        return devices.host_devices(asked)
+
+    def vendor_devices(self, record: Container) -> Edits:
+        """What `--gpus` and CDI devices change. Specifications are read anew each time: they come and go with drivers."""
+        requests = record.host.device_requests
+        if not requests:
+            return Edits()
+        registry = cdi.read(self.defaults.cdi_folders or cdi.FOLDERS)
+        return registry.edits(cdi.named(requests, registry))
+
+    def seccomp(self, record: Container) -> Spec | None:
         """None for the default profile, {} for none at all, else the user's own."""
-        for option in record.host.security_opt or []:
-            key, _, value = option.replace(":", "=", 1).partition("=")
-            if key == "seccomp" and value == "unconfined":
-                return {}
-            if key == "seccomp" and value != "builtin":
-                try:
-                    return load_json(value.encode(), "seccomp profile")
-                except InvalidArgument as error:
-                    raise InvalidArgument(f"Decoding seccomp profile failed: {error}") from error
-        return None
+        text = securityopt.parse(record.host.security_opt or []).seccomp
+        if text == securityopt.UNCONFINED:
+            return {}
+        if text in ("", "builtin"):
+            return None
+        bounding = capabilities(record, self.capabilities)
+        return seccompfile.convert(text, bounding, self.host.machine, self.host.kernel_version) or {}
+
+    def apparmor(self, record: Container) -> str:
+        """The profile to run under, which must be loaded; "" on hosts without AppArmor, where Docker takes any name too."""
+        profile = securityopt.apparmor(record.host.security_opt or [])
+        return (
+            profile if self.host.apparmor and not record.host.privileged and profile != securityopt.UNCONFINED else ""
+        )

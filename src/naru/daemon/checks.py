@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from naru.errors import InvalidArgument
+from naru.logs import options
 from naru.remote.hosts import RegistryConfig
 
 if TYPE_CHECKING:
@@ -61,6 +62,10 @@ def check(config: Config) -> None:
     _check_labels(config.labels)
     _check_api(config.min_api_version)
     _check_runtimes(config)
+    try:
+        options.check(config.log_config)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"failed to set log opts: {error}") from error
     RegistryConfig(config.registry_mirrors, config.insecure_registries, config.default_registry)  # raises
 
 

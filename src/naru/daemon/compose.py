@@ -33,6 +33,7 @@ from naru.containers.commits import Commits
 from naru.containers.engine import Engine
 from naru.containers.execs import Execs
 from naru.containers.files import Files
+from naru.containers.logkeeping import LogKeeping
 from naru.containers.monitor import Runtime
 from naru.containers.networking import Networking
 from naru.containers.owner import Owner
@@ -59,6 +60,7 @@ from naru.images.service import Images
 from naru.linux.cgroup import vacate_root
 from naru.linux.erase import Trash
 from naru.linux.host import Host, probe
+from naru.logs.service import Logs
 from naru.networks.service import Networks
 from naru.oci.image import Platform
 from naru.remote.client import RegistryClient
@@ -166,18 +168,24 @@ async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitSta
     observation = Observation() if config.metrics_addr else None
     if observation is not None:
         observation.networks(networks)
-    around = _surroundings(config, host, db, bus, images, snapshots, networks, trash)
-    stack.callback(around.runtime.close)
-    images.uses = around.image_users
     await networks.start()
     stack.callback(networks.close)
 
+    runtime = _runtime(config, host)
+    stack.callback(runtime.close)
     group = await stack.enter_async_context(_tasks())
+    logs = Logs(group.create_task)
+    stack.callback(logs.close)
+    around = _surroundings(config, host, db, bus, runtime, images, snapshots, networks, trash, logs)
+    around.log_default = config.log_config
+    images.uses = around.image_users
     containers = Containers(around, lambda owner: _spawn(group, owner))
     execs = Execs(around, group)
     checks = Checks(execs, group)
-    around.on_start, around.on_end = checks.begin, checks.end
+    keeping = LogKeeping(around, logs)
+    around.on_start, around.on_end = (keeping.begin, checks.begin), (keeping.end, checks.end)
     await Adoption(around, lambda owner: _spawn(group, owner)).adopt()
+    keeping.resume()
 
     builder = Builder(
         images, snapshots, store, Steps(around), Fetcher(_USER_AGENT), db, bus, os.path.join(config.data_root, "build"),
@@ -186,10 +194,16 @@ async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitSta
     images.kept = builder.cache.blobs
     await images.recover()
     engine = Engine(
-        around, containers, execs, Processes(containers, host), Files(around), Commits(around), images, networks,
+        around, containers, execs, Processes(containers, host), Files(around), Commits(around), keeping, images, networks,
         around.volumes, registry, bus,
     )  # fmt: skip
     return _serving(engine, builder, config, checks, observation)
+
+
+def _runtime(config: Config, host: Host) -> Runtime:
+    own = own_runtime(config)
+    known = own in host.programs or "/" in own
+    return Runtime(host, config.exec_root, own if known else "runc", runtime_programs(config), default_label(config))
 
 
 def _surroundings(
@@ -197,14 +211,13 @@ def _surroundings(
     host: Host,
     db: Database,
     bus: Bus,
+    runtime: Runtime,
     images: Images,
     snapshots: Snapshots,
     networks: Networks,
     trash: Trash,
+    logs: Logs,
 ) -> Surroundings:
-    own = own_runtime(config)
-    known = own in host.programs or "/" in own
-    runtime = Runtime(host, config.exec_root, own if known else "runc", runtime_programs(config), default_label(config))
     owners: dict[str, Owner] = {}
 
     def lookup(id: str) -> Container | None:
@@ -224,6 +237,7 @@ def _surroundings(
         snapshots,
         networking,
         volumes,
+        logs,
         config.data_root,
         trash.throw,
         config.cgroup_parent.strip("/"),

@@ -17,6 +17,7 @@ from naru.daemon.checks import check
 from naru.daemon.options import FOREIGN, OPTIONS, Foreign, Option
 from naru.daemon.values import AddressPool, NamedRuntime, Ulimit
 from naru.errors import InvalidArgument
+from naru.wire.container import LogConfig
 
 DEFAULT_CONFIG_FILE = "/etc/naru/daemon.json"
 
@@ -75,7 +76,14 @@ class Config:
     experimental: bool = False
     cdi_spec_dirs: tuple[str, ...] = ()
     shutdown_timeout: int = 15
+    log_driver: str = "json-file"
+    log_opts: tuple[str, ...] = ()
     without_effect: tuple[str, ...] = ()  # what the log says about options that were taken and do nothing
+
+    @property
+    def log_config(self) -> LogConfig:
+        """Of containers that ask for no other."""
+        return LogConfig(type=self.log_driver, config=dict(option.partition("=")[::2] for option in self.log_opts))
 
     @property
     def uses_tls(self) -> bool:

@@ -83,8 +83,10 @@ OPTIONS = (
     Option("labels", "labels", ("--label",), values.LABELS, "Label (key=value) of the daemon", reload=True),
     Option("features", "features", ("--feature",), values.FEATURES, "Feature (name[=BOOL]); shown, and without effect", reload=True),
     Option("experimental", "experimental", ("--experimental",), values.SWITCH, "Say that experimental features are on; there are none"),
-    Option("cdi_spec_dirs", "cdi-spec-dirs", ("--cdi-spec-dir",), values.LIST, "Directories of CDI specifications; shown, and without effect"),
+    Option("cdi_spec_dirs", "cdi-spec-dirs", ("--cdi-spec-dir",), values.LIST, "Directories of CDI specifications"),
     Option("shutdown_timeout", "shutdown-timeout", ("--shutdown-timeout",), values.NUMBER, "Seconds that requests under way are given when the daemon stops; containers run on; -1: no limit", reload=True),
+    Option("log_driver", "log-driver", ("--log-driver",), values.TEXT, "Log driver of containers that ask for none"),
+    Option("log_opts", "log-opts", ("--log-opt",), values.PAIRS, "Option (key=value) of that driver"),
 )  # fmt: skip
 
 _ALWAYS = "containers always go on without the daemon"
@@ -93,8 +95,6 @@ FOREIGN = (
     Foreign("live-restore", ("--live-restore",), _ALWAYS, kind=values.SWITCH),
     Foreign("storage-driver", ("-s", "--storage-driver"), "layers are on overlayfs", ("", "overlay2", "overlayfs")),
     Foreign("storage-opts", ("--storage-opt",), "the storage driver has no options", ((),), values.LIST),
-    Foreign("log-driver", ("--log-driver",), "the default log driver is json-file"),
-    Foreign("log-opts", ("--log-opt",), "options of logs are given per container", ({}, ()), values.ANYTHING),
     Foreign("iptables", ("--iptables",), _NFT, kind=values.SWITCH),
     Foreign("ip6tables", ("--ip6tables",), _NFT, kind=values.SWITCH),
     Foreign("firewall-backend", ("--firewall-backend",), _NFT, ("", "nftables")),

@@ -62,6 +62,7 @@ def container_defaults(config: Config) -> Defaults:
         dns_search=config.dns_search,
         dns_options=config.dns_options,
         host_gateway=next((ip for ip in config.host_gateway_ips if ":" not in ip), ""),
+        cdi_folders=config.cdi_spec_dirs,
     )
 
 

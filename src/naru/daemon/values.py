@@ -222,6 +222,19 @@ def runtimes(value: Any) -> tuple[NamedRuntime, ...]:
     return tuple(out)
 
 
+def pair(text: str) -> str:
+    if "=" not in text:
+        raise ValueError("must be key=value")
+    return text
+
+
+def pairs(value: Any) -> tuple[str, ...]:
+    """`{"key": "value"}`, as `key=value` each."""
+    if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+        raise ValueError("expected an object of strings")
+    return tuple(f"{key}={item}" for key, item in value.items())
+
+
 def feature(text: str) -> tuple[str, bool]:
     name, equals, value = text.partition("=")
     return name, boolean(value) if equals else True
@@ -252,4 +265,5 @@ ULIMITS = Kind("ulimit", ulimit, ulimits, many=True)
 POOLS = Kind("pool-options", pool, pools, many=True)
 RUNTIMES = Kind("runtime", runtime, runtimes, many=True)
 FEATURES = Kind("map", feature, features, many=True)
+PAIRS = Kind("map", pair, pairs, many=True)
 ANYTHING = Kind("value", str, lambda value: value)

@@ -80,7 +80,7 @@ class Catalog:
         """All rows of one target, in the order of names."""
         return self._rows("WHERE digest = ? ORDER BY reference", digest)
 
-    def record(self, target: Descriptor, ref: Reference | None) -> bool:
+    def record(self, target: Descriptor, ref: Reference | None, parent: Digest | None = None) -> bool:
         """Give target this name (None: keep it as a dangling image); survives a power cut. True if that changed anything.
 
         An image that loses its last name to this one stays, dangling.
@@ -88,6 +88,8 @@ class Catalog:
         name, now = str(ref) if ref is not None else DANGLING + target.digest, time.time_ns()
         before = next(iter(self._rows("WHERE reference = ?", name)), None)
         with self._db.transaction(durable=True) as execute:
+            if parent is not None:
+                execute("INSERT OR REPLACE INTO image_parent (digest, parent) VALUES (?, ?)", target.digest, parent)
             if ref is None and self.rows_of(target.digest):
                 return False
             execute(
@@ -115,6 +117,7 @@ class Catalog:
             execute("DELETE FROM image_name WHERE reference = ?", row.name)
             if keep_dangling:
                 self._keep_dangling(execute, row.target, time.time_ns())
+            execute("DELETE FROM image_parent WHERE digest NOT IN (SELECT digest FROM image_name)")
 
     # --- what users write ------------------------------------------------------------------------------------------
 
@@ -178,7 +181,11 @@ class Catalog:
     def _image(self, rows: list[Row], platform: Platform | None) -> Image:
         manifest, config = self._choose(rows[0].target, platform)
         names = sorted((row.reference for row in rows if row.reference is not None), key=str)
-        return Image(rows[0].target, manifest, config, tuple(names), max(row.updated_ns for row in rows))
+        parent = self._db.row("SELECT parent FROM image_parent WHERE digest = ?", rows[0].target.digest)
+        return Image(
+            rows[0].target, manifest, config, tuple(names), max(row.updated_ns for row in rows),
+            Digest(parent[0]) if parent is not None else None,
+        )  # fmt: skip
 
     def images(self) -> list[Image]:
         """Every image once, dangling ones too. One that cannot be read is left out and logged: it hides no other."""

@@ -108,9 +108,9 @@ class Images:
 
     # --- names -----------------------------------------------------------------------------------------------------
 
-    def record(self, image: Image, ref: Reference | None) -> None:
-        """Keep the image: under this name, or for None as a dangling one."""
-        self._catalog.record(image.target, ref)
+    def record(self, image: Image, ref: Reference | None, parent: Digest | None = None) -> None:
+        """Keep the image: under this name, or for None as a dangling one; with `parent`, as a child of that image."""
+        self._catalog.record(image.target, ref, parent)
 
     def tag(self, image: Image, ref: Reference) -> None:
         """Raises InvalidArgument if ref has a digest."""

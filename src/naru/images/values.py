@@ -21,6 +21,7 @@ class Image:
     config: ImageConfig
     names: tuple[Reference, ...] = ()  # all names of the target, sorted; none: it is dangling
     tagged_ns: int = 0  # when the newest of its names was given
+    parent: Digest | None = None  # the image that it was committed on here
 
     @property
     def id(self) -> Digest:

@@ -46,6 +46,16 @@ def sync_dir(path: str) -> None:
         os.close(fd)
 
 
+def open_beneath(base: str, subpath: str) -> int:
+    """A descriptor (O_PATH) of what lies at subpath beneath base. A link that leads out is EXDEV, not followed. Raises OSError."""
+    root = os.open(base, _PATH | os.O_DIRECTORY)
+    try:
+        how = sys.RESOLVE_BENEATH | sys.RESOLVE_NO_MAGICLINKS
+        return sys.openat2(root, os.path.normpath(subpath), _PATH, 0, how)
+    finally:
+        os.close(root)
+
+
 class Root:
     """A directory taken as `/`. Closes its descriptor on `close` or at the end of `with`."""
 

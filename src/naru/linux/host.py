@@ -35,6 +35,9 @@ class Host:
     apparmor: bool
     capabilities: int  # bounding set of this process: bit n is capability n (capabilities(7))
     programs: dict[str, str]  # name → absolute path, of those that were found
+    swap_limit: bool  # memory and swap can be limited together
+    cpu_realtime: bool  # the CPU time of realtime tasks can be limited (v1, CONFIG_RT_GROUP_SCHED)
+    memory_nodes: tuple[int, ...]
 
     def program(self, name: str) -> str:
         """Raises FileNotFoundError."""
@@ -68,6 +71,20 @@ def _has_overlay() -> bool:
         return "overlay" in file.read().split()
 
 
+def _memory_nodes() -> tuple[int, ...]:
+    nodes = "/sys/devices/system/node"
+    names = os.listdir(nodes) if os.path.isdir(nodes) else []  # absent on hosts without NUMA
+    return tuple(sorted(int(name[4:]) for name in names if name[:4] == "node" and name[4:].isdigit())) or (0,)
+
+
+def _swap_limit(v2: bool) -> bool:
+    """On v2 the root group has no limits, so a group that every host has is asked; without any the kernel is believed."""
+    if not v2:
+        return os.path.exists(f"{CGROUP_ROOT}/memory/memory.memsw.limit_in_bytes")
+    groups = [entry.path for entry in os.scandir(CGROUP_ROOT) if os.path.exists(f"{entry.path}/memory.max")]
+    return not groups or any(os.path.exists(f"{group}/memory.swap.max") for group in groups)
+
+
 def _os_release() -> dict[str, str]:
     out = {}
     for path in ("/etc/os-release", "/usr/lib/os-release"):
@@ -81,7 +98,9 @@ def _os_release() -> dict[str, str]:
     return out
 
 
-def probe(programs: tuple[str, ...] = ("crun", "runc", "conmon", "tini", "docker-init", "catatonit")) -> Host:
+def probe(
+    programs: tuple[str, ...] = ("crun", "runc", "conmon", "docker-init", "tini-static", "catatonit", "tini"),
+) -> Host:
     mounts = _mounts()
     uname = os.uname()
     release = _os_release()
@@ -114,4 +133,7 @@ def probe(programs: tuple[str, ...] = ("crun", "runc", "conmon", "tini", "docker
         apparmor=os.path.exists("/sys/module/apparmor/parameters/enabled")
         and os.path.isdir("/sys/kernel/security/apparmor"),
         programs=found,
+        swap_limit=_swap_limit(v2),
+        cpu_realtime=not v2 and os.path.exists(f"{CGROUP_ROOT}/cpu/cpu.rt_period_us"),
+        memory_nodes=_memory_nodes(),
     )

@@ -12,11 +12,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TypeVar
 
 from naru.linux import syscalls as sys
-from naru.linux.files import Root
+from naru.linux.files import Root, open_beneath
 from naru.linux.threads import in_fresh_thread, outlast_fresh_thread
 
 T = TypeVar("T")
@@ -100,22 +101,27 @@ def apply_all(mounts: Sequence[Mount], target: str) -> None:
         mount.apply(target)
 
 
-def open_detached(mounts: Sequence[Mount], scratch: str, binds: Sequence[tuple[str, str]] = ()) -> int:
+def open_detached(mounts: Sequence[Mount], scratch: str, binds: Sequence[tuple[str, str, str]] = ()) -> int:
     """A directory descriptor of the mounted tree; `scratch` is any existing directory. Blocks about 0.5 ms.
 
-    `binds` are host paths to show inside, each at a path that is resolved within the tree and must exist there. The tree
+    `binds` are host directories, what of them to show ("" for all), and where: a path that is resolved within the tree
+    and must exist there. What is shown is looked up beneath its directory, and no link leads out of it. The tree
     is reachable through the descriptor only (`linux.files` walks beneath it) and gone when it is closed.
     """
 
     def work() -> int:
         apply_all(mounts, scratch)
         with Root.at(scratch) as root:
-            for source, destination in binds:
-                target = root.open(destination, os.O_PATH)
-                try:
+            for base, subpath, destination in binds:
+                with ExitStack() as opened:
+                    target = root.open(destination, os.O_PATH)
+                    opened.callback(os.close, target)
+                    source = base
+                    if subpath:
+                        part = open_beneath(base, subpath)
+                        opened.callback(os.close, part)
+                        source = f"/proc/thread-self/fd/{part}"
                     sys.mount(source, f"/proc/thread-self/fd/{target}", "", sys.MS_BIND | sys.MS_REC)
-                finally:
-                    os.close(target)
         return sys.clone_tree(scratch)
 
     return in_private_namespace(work)

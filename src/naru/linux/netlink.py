@@ -13,7 +13,7 @@ import socket
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 # <linux/netlink.h>
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
@@ -27,11 +27,19 @@ _NESTED = 0x8000
 _NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
 _NEWADDR, _GETADDR = 20, 22
 _NEWROUTE, _GETROUTE = 24, 26
-_TABLE_MAIN, _TABLE_LOCAL, _PROTO_BOOT, _SCOPE_UNIVERSE, _UNICAST = 254, 255, 3, 0, 1
+_TABLE_MAIN, _TABLE_LOCAL, _PROTO_BOOT, _SCOPE_UNIVERSE, _SCOPE_LINK, _UNICAST = 254, 255, 3, 0, 253, 1
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
 
 # <linux/if_link.h>, <linux/if_addr.h>, <net/if.h>
-_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 1, 3, 4, 10, 18, 28
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_NET_NS_FD = (
+    1,
+    3,
+    4,
+    5,
+    10,
+    18,
+    28,
+)
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
 _VETH_INFO_PEER, _BR_FORWARD_DELAY, _BR_STP_STATE, _BRPORT_STATE, _BRPORT_MODE, _BRPORT_FLUSH, _BRPORT_ISOLATED = (
     1,
@@ -42,8 +50,12 @@ _VETH_INFO_PEER, _BR_FORWARD_DELAY, _BR_STP_STATE, _BRPORT_STATE, _BRPORT_MODE, 
     24,
     33,
 )
+_MACVLAN_MODE, _IPVLAN_MODE, _IPVLAN_FLAGS = 1, 1, 2
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
+_IFA_F_NODAD = 0x02  # the address is used at once: nobody else has it, for we give them out
 _IFF_UP = 1
+
+_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}  # by IP version
 
 LOOPBACK = 1  # the index of `lo` in every namespace
 
@@ -76,7 +88,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    destination: IPv4Network
+    destination: IPv4Network | IPv6Network
     gateway: str
     index: int
 
@@ -116,6 +128,12 @@ def add_bridge(name: str, *, mac: str, mtu: int = 0) -> Request:
     return Request(_NEWLINK, _F_CREATE | _F_EXCL, body, f"create bridge {name}")
 
 
+def add_dummy(name: str) -> Request:
+    """An interface that is up and leads nowhere."""
+    body = _link_header(up=True) + _text(_IFLA_IFNAME, name) + _nest(_IFLA_LINKINFO, _text(_INFO_KIND, "dummy"))
+    return Request(_NEWLINK, _F_CREATE | _F_EXCL, body, f"create dummy {name}")
+
+
 def add_veth(name: str, *, master: int, peer: str, peer_netns: int, peer_mac: str, mtu: int = 0) -> Request:
     """A veth pair: `name` up, as port of the bridge with index master; the peer, still down, directly in its namespace.
 
@@ -128,6 +146,22 @@ def add_veth(name: str, *, master: int, peer: str, peer_netns: int, peer_mac: st
     body = _link_header(up=True) + _text(_IFLA_IFNAME, name) + size + _u32(_IFLA_MASTER, master)
     body += _nest(_IFLA_LINKINFO, _text(_INFO_KIND, "veth"), data)
     return Request(_NEWLINK, _F_CREATE | _F_EXCL, body, f"create veth {name} with peer {peer}")
+
+
+def add_child(
+    name: str, *, kind: str, parent: int, mode: int, flags: int = 0, netns: int, mac: str = "", mtu: int = 0
+) -> Request:
+    """A macvlan or ipvlan interface of the one with index parent, still down, directly in the namespace with descriptor
+    netns. mode, flags: as <linux/if_link.h> numbers them for this kind."""
+    settings = (
+        [_u32(_MACVLAN_MODE, mode)]
+        if kind == "macvlan"
+        else [_attribute(_IPVLAN_MODE, struct.pack("=H", mode)), _attribute(_IPVLAN_FLAGS, struct.pack("=H", flags))]
+    )
+    body = _link_header() + _text(_IFLA_IFNAME, name) + _u32(_IFLA_LINK, parent) + (_mac(mac) if mac else b"")
+    body += (_u32(_IFLA_MTU, mtu) if mtu else b"") + _u32(_IFLA_NET_NS_FD, netns)
+    body += _nest(_IFLA_LINKINFO, _text(_INFO_KIND, kind), _nest(_INFO_DATA, *settings))
+    return Request(_NEWLINK, _F_CREATE | _F_EXCL, body, f"create {kind} {name}")
 
 
 def _change_port(name: str, what: str, *settings: bytes) -> Request:
@@ -156,20 +190,37 @@ def delete_link(name: str) -> Request:
     return Request(_DELLINK, 0, _link_header() + _text(_IFLA_IFNAME, name), f"delete interface {name}")
 
 
+def _family(address: IPv4Address | IPv6Address) -> int:
+    return _FAMILIES[address.version]
+
+
 def add_address(index: int, ip: str, prefix: int) -> Request:
-    local = IPv4Address(ip).packed
-    header = struct.pack("=BBBBi", socket.AF_INET, prefix, 0, _SCOPE_UNIVERSE, index)
-    body = header + _attribute(_IFA_LOCAL, local) + _attribute(_IFA_ADDRESS, local)
-    if prefix < 31:
+    """An IPv6 address is usable at once, without a search for duplicates."""
+    address = ip_address(ip)
+    flags = _IFA_F_NODAD if address.version == 6 else 0
+    header = struct.pack("=BBBBi", _family(address), prefix, flags, _SCOPE_UNIVERSE, index)
+    body = header + _attribute(_IFA_LOCAL, address.packed) + _attribute(_IFA_ADDRESS, address.packed)
+    if address.version == 4 and prefix < 31:
         body += _attribute(_IFA_BROADCAST, IPv4Network((ip, prefix), strict=False).broadcast_address.packed)
     return Request(_NEWADDR, _F_CREATE | _F_REPLACE, body, f"add address {ip}/{prefix} to interface {index}")
 
 
 def set_default_route(gateway: str, index: int) -> Request:
-    """The one default route of the main table now leads to this gateway."""
-    header = struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, _TABLE_MAIN, _PROTO_BOOT, _SCOPE_UNIVERSE, _UNICAST, 0)
-    body = header + _attribute(_RTA_GATEWAY, IPv4Address(gateway).packed) + _u32(_RTA_OIF, index)
-    return Request(_NEWROUTE, _F_CREATE | _F_REPLACE, body, f"route default via {gateway}")
+    """The one default route of the main table, in the gateway's family, now leads to this gateway."""
+    address = ip_address(gateway)
+    return _default_route(_family(address), index, _attribute(_RTA_GATEWAY, address.packed), f"via {gateway}")
+
+
+def set_default_interface(version: int, index: int) -> Request:
+    """The one default route of the IP version now leads out of the interface, without a gateway."""
+    return _default_route(_FAMILIES[version], index, b"", f"by interface {index}")
+
+
+def _default_route(family: int, index: int, gateway: bytes, words: str) -> Request:
+    scope = _SCOPE_UNIVERSE if gateway or family == socket.AF_INET6 else _SCOPE_LINK
+    body = struct.pack("=BBBBBBBBI", family, 0, 0, 0, _TABLE_MAIN, _PROTO_BOOT, scope, _UNICAST, 0)
+    body += gateway + _u32(_RTA_OIF, index)
+    return Request(_NEWROUTE, _F_CREATE | _F_REPLACE, body, f"route default {words}")
 
 
 # -- decoding -------------------------------------------------------------------------------------------------------
@@ -195,7 +246,7 @@ def _number(data: memoryview | None) -> int:
 
 
 def _dotted(data: memoryview | None) -> str:
-    return str(IPv4Address(bytes(data))) if data is not None else ""
+    return str(ip_address(bytes(data))) if data is not None else ""
 
 
 def _decode_link(body: memoryview) -> Link:
@@ -250,23 +301,24 @@ class Netlink:
     def link(self, name: str) -> Link | None:
         return next((link for link in self.links() if link.name == name), None)
 
-    def addresses(self) -> list[Address]:
-        """IPv4 addresses of every interface."""
+    def addresses(self, version: int = 4) -> list[Address]:
+        """Addresses of every interface, of one IP version."""
         found = []
-        for body in self._dump(_GETADDR, struct.pack("=BBBBi", socket.AF_INET, 0, 0, 0, 0)):
+        for body in self._dump(_GETADDR, struct.pack("=BBBBi", _FAMILIES[version], 0, 0, 0, 0)):
             prefix, index = struct.unpack_from("=xBxxi", body)
-            found.append(Address(index, _dotted(_attributes(body[8:]).get(_IFA_LOCAL)), prefix))
+            held = _attributes(body[8:])
+            found.append(Address(index, _dotted(held.get(_IFA_LOCAL, held.get(_IFA_ADDRESS))), prefix))
         return found
 
-    def routes(self) -> list[Route]:
-        """IPv4 unicast routes of every table but `local`."""
+    def routes(self, version: int = 4) -> list[Route]:
+        """Unicast routes of every table but `local`, of one IP version."""
         found = []
-        for body in self._dump(_GETROUTE, struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0)):
+        for body in self._dump(_GETROUTE, struct.pack("=BBBBBBBBI", _FAMILIES[version], 0, 0, 0, 0, 0, 0, 0, 0)):
             prefix, table, kind = struct.unpack_from("=xBxxBxxB", body)
             if table == _TABLE_LOCAL or kind != _UNICAST:
                 continue
             rest = _attributes(body[12:])
-            destination = IPv4Network((_dotted(rest.get(_RTA_DST)) or "0.0.0.0", prefix))
+            destination = ip_network((_dotted(rest.get(_RTA_DST)) or ("0.0.0.0" if version == 4 else "::"), prefix))
             found.append(Route(destination, _dotted(rest.get(_RTA_GATEWAY)), _number(rest.get(_RTA_OIF))))
         return found
 
@@ -314,6 +366,8 @@ def index_of(name: str) -> int:
         raise OSError(error.errno, f"netlink: no interface {name}") from error
 
 
-def overlapping(routes: Sequence[Route]) -> list[IPv4Network]:
-    """What the host already routes somewhere, the default route apart."""
-    return [route.destination for route in routes if route.destination.prefixlen]
+def overlapping(routes: Sequence[Route]) -> list[IPv4Network | IPv6Network]:
+    """What the host already routes somewhere: not the default route, and not IPv6's link-local addresses."""
+    return [
+        route.destination for route in routes if route.destination.prefixlen and not route.destination.is_link_local
+    ]

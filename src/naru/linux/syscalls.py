@@ -21,6 +21,7 @@ MS_RDONLY = 0x1
 MS_REMOUNT = 0x20
 MS_BIND = 0x1000
 MS_REC = 0x4000
+MS_PRIVATE = 1 << 18
 MS_SLAVE = 1 << 19
 MNT_DETACH = 0x2
 
@@ -36,6 +37,8 @@ OPEN_TREE_CLONE = 1
 _AT_RECURSIVE = 0x8000
 _AT_FDCWD = -100
 _SYS_OPEN_TREE = 428
+_SYS_MOVE_MOUNT = 429
+_MOVE_MOUNT_F_EMPTY_PATH = 4
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -88,3 +91,12 @@ def clone_tree(path: str) -> int:
     """A descriptor of a detached copy of the mounts at path and below; they are gone when it is closed (open_tree(2))."""
     flags = OPEN_TREE_CLONE | os.O_CLOEXEC | _AT_RECURSIVE
     return check(libc.syscall(_SYS_OPEN_TREE, _AT_FDCWD, os.fsencode(path), flags), "open_tree", path)
+
+
+def move_mount(tree: int, target: str) -> None:
+    """Attach a detached tree (`clone_tree`) at target (move_mount(2)).
+
+    A target in another mount namespace than the tree's is fine: the mounts stay in the peer groups that they are in.
+    """
+    result = libc.syscall(_SYS_MOVE_MOUNT, tree, b"", _AT_FDCWD, os.fsencode(target), _MOVE_MOUNT_F_EMPTY_PATH)
+    check(result, "move_mount", target)

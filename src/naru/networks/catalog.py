@@ -6,7 +6,7 @@ Knows nothing of the kernel. Networks are written durably; endpoints are not, fo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from naru.errors import InvalidArgument, NotFound
 from naru.networks.records import Endpoint, Network, decode_endpoint, decode_network, encode
@@ -68,12 +68,14 @@ class Catalog:
             raise NotFound(f"network {text} not found")
         return matches[0]
 
-    def subnets(self) -> list[IPv4Network]:
-        return [IPv4Network(pool.subnet) for network in self._networks.values() for pool in network.pools[:1]]
+    def subnets(self) -> list[IPv4Network | IPv6Network]:
+        return [
+            ip_network(pool.subnet) for network in self._networks.values() if network.wired for pool in network.pools
+        ]
 
     def used(self, network_id: str) -> set[str]:
-        """Addresses of the network's endpoints."""
-        return {endpoint.ip for endpoint in self.endpoints_on(network_id) if endpoint.ip}
+        """Addresses of the network's endpoints, of both families."""
+        return {ip for endpoint in self.endpoints_on(network_id) for ip in (endpoint.ip, endpoint.ip6) if ip}
 
     # -- endpoints
 
@@ -86,7 +88,8 @@ class Catalog:
     def endpoints_of(self, container_id: str) -> list[Endpoint]:
         """In the order in which the container joined, which is that of its interfaces."""
         return sorted(
-            self._endpoints.get(container_id, {}).values(), key=lambda end: (len(end.interface), end.interface)
+            self._endpoints.get(container_id, {}).values(),
+            key=lambda end: (end.number, len(end.interface), end.interface),
         )
 
     def called(self, network_id: str, name: str) -> list[Endpoint]:
@@ -132,6 +135,8 @@ class Catalog:
         """Networks that match every filter, each by one of its values (labels: by all). Raises InvalidArgument."""
         check_keys(filters, _LIST_FILTERS)
         dangling = [_truth(value) for value in filters.get("dangling", ())]
+        if len(dangling) > 1:
+            raise InvalidArgument('got more than one value for filter key "dangling"')
         for value in filters.get("type", ()):
             if value not in ("builtin", "custom"):
                 raise InvalidArgument("invalid value for filter 'type': must be 'builtin' or 'custom'")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from naru.errors import InvalidArgument
 
@@ -20,7 +20,7 @@ TTL_S = 10  # we are one hop away: nothing is won by remembering an address for 
 
 _RESPONSE, _AUTHORITATIVE, _TRUNCATED, _RECURSION_DESIRED, _RECURSION_AVAILABLE = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080
 _OPCODE = 0x7800
-_REVERSE = ".in-addr.arpa"
+_REVERSE, _REVERSE6 = ".in-addr.arpa", ".ip6.arpa"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,8 @@ def answer(query: Query, records: Iterable[bytes] = (), code: int = OK, limit_by
 
 
 def addresses(ips: Sequence[str]) -> list[bytes]:
-    """Record data of A records."""
-    return [IPv4Address(ip).packed for ip in ips]
+    """Record data of A or AAAA records."""
+    return [ip_address(ip).packed for ip in ips]
 
 
 def pointer(name: str) -> bytes:
@@ -102,14 +102,16 @@ def pointer(name: str) -> bytes:
 
 
 def reversed_ip(name: str) -> str | None:
-    """The address that a name under in-addr.arpa stands for; None for any other name."""
-    if not name.endswith(_REVERSE):
-        return None
-    parts = name.removesuffix(_REVERSE).split(".")
+    """The address that a name under in-addr.arpa or ip6.arpa (RFC 3596) stands for; None for any other name."""
     try:
-        return str(IPv4Address(".".join(reversed(parts))))
+        if name.endswith(_REVERSE):
+            return str(IPv4Address(".".join(reversed(name.removesuffix(_REVERSE).split(".")))))
+        if name.endswith(_REVERSE6):
+            digits = "".join(reversed(name.removesuffix(_REVERSE6).split(".")))
+            return str(IPv6Address(bytes.fromhex(digits)))
     except ValueError:
         return None
+    return None
 
 
 def with_id(data: bytes, number: int) -> bytes:

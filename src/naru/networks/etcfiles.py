@@ -90,6 +90,7 @@ def hosts(addresses: Sequence[str], hostname: str, domain: str = "", extra: Iter
         "ff02::2\tip6-allrouters",
     ]
     lines += [f"{ip}\t{name}" for name, ip in extra]
-    names = f"{hostname}.{domain} {hostname}" if domain else hostname
+    full = f"{hostname}.{domain}" if domain else hostname
+    names = f"{full} {full.partition('.')[0]}" if "." in full else full
     lines += [f"{ip}\t{names}" for ip in addresses]
     return "\n".join(lines) + "\n"

@@ -4,6 +4,7 @@ A host with Docker or ufw drops by policy what its iptables `filter FORWARD` cha
 if every table agrees. There, and only there, each of our bridges gets two rules that let its packets go on to our own
 table, which decides: in DOCKER-USER, the chain that Docker leaves to others, else in FORWARD. Each rule carries our
 table's name as its comment, which is how it is found again and taken away. Hosts without such a policy are not touched.
+iptables has a table for each IP version: `ip filter` and `ip6 filter`. What is here blocks: that other table may be long.
 """
 
 from __future__ import annotations
@@ -16,25 +17,28 @@ from naru.linux.nft import Nft
 
 _log = logging.getLogger(__name__)
 _RULE = re.compile(r'(?P<way>[io])ifname "(?P<bridge>[^"]+)" .*comment "(?P<owner>[^"]*)" # handle (?P<handle>\d+)')
+_FAMILIES = ("ip", "ip6")
 
 
 def settle(owner: str, bridges: Iterable[str]) -> None:
     """Exactly these bridges have their rules when this returns, if the host's policy asks for them; none of `owner`'s are
     left otherwise. What cannot be done is logged: without it containers still work, cut off from outside."""
+    wanted = set(bridges)
     try:
         with Nft(handles=True) as nft:
-            _settle(nft, owner, set(bridges))
+            for family in _FAMILIES:
+                _settle(nft, family, owner, wanted)
     except OSError as error:
         _log.warning("the host's own firewall may drop our forwarded packets: %s", error)
 
 
-def _settle(nft: Nft, owner: str, bridges: set[str]) -> None:
+def _settle(nft: Nft, family: str, owner: str, bridges: set[str]) -> None:
     try:
-        forward = nft.run("list chain ip filter FORWARD")
+        forward = nft.run(f"list chain {family} filter FORWARD")
     except OSError:
-        return  # no iptables on this host
+        return  # no iptables of this family on this host
     try:
-        users = nft.run("list chain ip filter DOCKER-USER")
+        users = nft.run(f"list chain {family} filter DOCKER-USER")
         chain = "DOCKER-USER"
     except OSError:
         users, chain = forward, "FORWARD"
@@ -47,9 +51,9 @@ def _settle(nft: Nft, owner: str, bridges: set[str]) -> None:
         if rule in wanted:
             wanted.discard(rule)
         else:
-            commands.append(f"delete rule ip filter {chain} handle {match['handle']}")
+            commands.append(f"delete rule {family} filter {chain} handle {match['handle']}")
     commands += [
-        f'insert rule ip filter {chain} {way}ifname "{bridge}" counter accept comment "{owner}"'
+        f'insert rule {family} filter {chain} {way}ifname "{bridge}" counter accept comment "{owner}"'
         for way, bridge in sorted(wanted)
     ]
     if commands:

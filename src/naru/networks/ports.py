@@ -12,13 +12,14 @@ import errno
 import logging
 import os
 import socket
-from ipaddress import IPv4Address
+from collections.abc import Sequence
+from ipaddress import ip_address
 
-from naru.errors import Conflict, InvalidArgument, Unsupported
-from naru.networks.records import PROTOCOLS, PortBinding, PortRequest
+from naru.errors import Conflict, InvalidArgument
+from naru.networks.records import ANY, ANY6, PROTOCOLS, PortBinding, PortRequest
 
-ANY = "0.0.0.0"
 _FIRST, _LAST = 32768, 60999  # where free ports are looked for when the kernel cannot choose one
+_TRIES = 20  # for a port that is free in both families
 _KINDS = {
     "tcp": (socket.SOCK_STREAM, socket.IPPROTO_TCP),
     "udp": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
@@ -27,23 +28,54 @@ _KINDS = {
 _log = logging.getLogger(__name__)
 
 
+def hosts(request: PortRequest, default: str, *, ipv4: bool, ipv6: bool) -> list[str]:
+    """The host's addresses on which a request is to be published: both "any" ones if it names none and the network has
+    no other default. ipv4, ipv6: what can be led to the container. Raises InvalidArgument."""
+    text = request.host_ip or default
+    try:
+        ip = str(ip_address(text))
+    except ValueError as error:
+        raise InvalidArgument(f"invalid IP address: {text}") from error
+    found = [ANY, ANY6] if not request.host_ip and ip == ANY else [ip]
+    return [host for host in found if (ipv6 if ":" in host else ipv4)]
+
+
 class Ports:
     def __init__(self) -> None:
         self._held: dict[tuple[str, int], dict[str, socket.socket | None]] = {}  # (proto, port) → host address → socket
 
-    def reserve(self, request: PortRequest, default_ip: str = ANY) -> PortBinding:
-        """Hold a host port as requested. Raises Conflict ("port is already allocated"), InvalidArgument, Unsupported."""
+    def reserve(self, request: PortRequest, hosts: Sequence[str] = (ANY,)) -> list[PortBinding]:
+        """Hold a host port, the same on each of the host's addresses; none for no address. Where the host has no IPv6, its
+        "any" address is left out. Raises Conflict ("port is already allocated"), InvalidArgument."""
         if request.proto not in PROTOCOLS:
             raise InvalidArgument("unknown protocol")
-        ip = _checked(request.host_ip or default_ip)
         first = request.host_port
-        for port in range(first, max(first, request.host_port_end) + 1):
+        last = max(first, request.host_port_end)
+        candidates = range(first, last + 1) if first else [0] * _TRIES
+        for port in candidates[:-1]:
             try:
-                return self._hold(request.proto, request.container_port, ip, port)
+                return self._hold_all(request, hosts, port)
             except Conflict:
-                if port >= request.host_port_end:
-                    raise
-        raise AssertionError("a range has at least one port")
+                continue
+        return self._hold_all(request, hosts, candidates[-1])
+
+    def _hold_all(self, request: PortRequest, hosts: Sequence[str], port: int) -> list[PortBinding]:
+        bindings: list[PortBinding] = []
+        try:
+            for host in hosts:
+                if host == ANY6 and len(hosts) > 1 and not _has_ipv6():
+                    continue
+                bindings.append(self._hold(request.proto, request.container_port, host, port))
+                port = bindings[-1].host_port
+        except BaseException:
+            for binding in bindings:
+                self.release(binding)
+            raise
+        return bindings
+
+    def holder(self, binding: PortBinding) -> socket.socket | None:
+        """The socket that holds it, for who serves the port in the daemon; it stays ours."""
+        return self._held.get((binding.proto, binding.host_port), {}).get(binding.host_ip)
 
     def reserve_again(self, binding: PortBinding) -> None:
         """Take back the port of a container that has been running without us. If somebody else holds it by now, the
@@ -72,8 +104,9 @@ class Ports:
         self._held.clear()
 
     def _hold(self, proto: str, container_port: int, ip: str, port: int) -> PortBinding:
-        others = self._held.get((proto, port), {})
-        if port and others and (ip == ANY or ip in others or ANY in others):
+        any_address = ANY6 if ":" in ip else ANY
+        others = {host for host in self._held.get((proto, port), {}) if (":" in host) == (":" in ip)}
+        if port and others and (ip == any_address or ip in others or any_address in others):
             raise Conflict(f"Bind for {ip}:{port} failed: port is already allocated")
         holder = _bind(proto, ip, port)
         if holder is not None:
@@ -84,25 +117,22 @@ class Ports:
         return PortBinding(proto, container_port, ip, port)
 
 
-def _checked(ip: str) -> str:
-    if ":" in ip:
-        raise Unsupported(f"cannot publish on host address {ip}: IPv6 is not supported")
-    try:
-        return str(IPv4Address(ip))
-    except ValueError as error:
-        raise InvalidArgument(f"invalid IP address: {ip}") from error
+def _has_ipv6() -> bool:
+    return os.path.exists("/proc/net/if_inet6")
 
 
 def _bind(proto: str, ip: str, port: int) -> socket.socket | None:
     """A socket that holds the port; None where the kernel knows no such sockets, so that nobody else can have one."""
     kind, number = _KINDS[proto]
     try:
-        holder = socket.socket(socket.AF_INET, kind, number)
+        holder = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, kind, number)
     except OSError as error:
         if error.errno == errno.EPROTONOSUPPORT:
             return None
         raise
     try:
+        if ":" in ip:
+            holder.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if kind == socket.SOCK_STREAM:
             holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind((ip, port))
@@ -110,10 +140,8 @@ def _bind(proto: str, ip: str, port: int) -> socket.socket | None:
             holder.listen(0)
     except OSError as error:
         holder.close()
-        if error.errno == errno.EADDRINUSE:
-            raise Conflict(f"Bind for {ip}:{port} failed: port is already allocated") from error
-        reason = os.strerror(error.errno or 0).lower()
-        raise Conflict(f"failed to bind host port {ip}:{port}/{proto}: {reason}") from error
+        reason, host = os.strerror(error.errno or 0).lower(), f"[{ip}]" if ":" in ip else ip
+        raise Conflict(f"failed to bind host port {host}:{port}/{proto}: {reason}") from error
     except BaseException:
         holder.close()
         raise

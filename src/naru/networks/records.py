@@ -11,18 +11,31 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-BRIDGE, HOST, NULL = "bridge", "host", "null"  # drivers
+BRIDGE, MACVLAN, IPVLAN, HOST, NULL = "bridge", "macvlan", "ipvlan", "host", "null"  # drivers
 PREDEFINED = {"bridge": BRIDGE, "host": HOST, "none": NULL}  # name → driver
 PROTOCOLS = ("tcp", "udp", "sctp")
+ANY, ANY6 = "0.0.0.0", "::"  # every address of the host
+LOOPBACK6 = "::1"
 
 OPTION_NAME = "com.docker.network.bridge.name"
 OPTION_DEFAULT = "com.docker.network.bridge.default_bridge"
 OPTION_ICC = "com.docker.network.bridge.enable_icc"
 OPTION_MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
 OPTION_BINDING = "com.docker.network.bridge.host_binding_ipv4"
-OPTION_GATEWAY_MODE = "com.docker.network.bridge.gateway_mode_ipv4"
+OPTION_INHIBIT = "com.docker.network.bridge.inhibit_ipv4"
+OPTION_MODE = "com.docker.network.bridge.gateway_mode_ipv4"
+OPTION_MODE6 = "com.docker.network.bridge.gateway_mode_ipv6"
 OPTION_MTU = "com.docker.network.driver.mtu"
+OPTION_PREFIX = "com.docker.network.container_iface_prefix"
+OPTION_SOURCE = "com.docker.network.host_ipv4"
+OPTION_SOURCE6 = "com.docker.network.host_ipv6"
+OPTION_PARENT = "parent"  # of macvlan and ipvlan: the interface of the host
 
+# How the outside reaches a network, per family
+NAT, UNPROTECTED, ROUTED, ISOLATED = "nat", "nat-unprotected", "routed", "isolated"
+GATEWAY_MODES = (NAT, UNPROTECTED, ROUTED, ISOLATED)
+
+_TUPLES = ("aliases", "links", "dns_names", "link_local", "sysctls")
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 
 
@@ -42,41 +55,66 @@ class Network:
     name: str
     driver: str
     created_ns: int
-    pools: tuple[Pool, ...] = ()  # the IPv4 one that serves addresses comes first
-    bridge: str = ""  # the interface on the host; empty for host and none
+    pools: tuple[Pool, ...] = ()  # in the order in which they are shown; addresses come from the first of each family
+    bridge: str = ""  # the bridge on the host; empty for every other driver
     internal: bool = False
     attachable: bool = False
     ipv6: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
     ipam_options: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    ipv4: bool = True
+    config_only: bool = False  # it is nothing but its settings, for others to be made from
+    config_from: str = ""  # the name of the one that it was made from
 
     @property
     def predefined(self) -> bool:
         return self.name in PREDEFINED
 
     @property
-    def named(self) -> bool:
-        """Containers find each other by name: on every bridge but the default one."""
-        return self.driver == BRIDGE and not self.predefined
+    def wired(self) -> bool:
+        """Its containers get an interface with addresses."""
+        return self.driver in (BRIDGE, MACVLAN, IPVLAN)
 
     @property
-    def pool(self) -> Pool:
-        return self.pools[0]
+    def named(self) -> bool:
+        """Containers find each other by name: everywhere but on the default bridge."""
+        return self.wired and not self.predefined
+
+    @property
+    def pool4(self) -> Pool | None:
+        return next((pool for pool in self.pools if ":" not in pool.subnet), None) if self.ipv4 else None
+
+    @property
+    def pool6(self) -> Pool | None:
+        """None on networks without IPv6."""
+        return next((pool for pool in self.pools if ":" in pool.subnet), None) if self.ipv6 else None
 
     @property
     def icc(self) -> bool:
         """Containers of the network reach each other."""
-        return self.options.get(OPTION_ICC, "true") in _TRUE
+        return self.is_set(OPTION_ICC, "true")
 
     @property
     def masquerade(self) -> bool:
-        return not self.internal and self.options.get(OPTION_MASQUERADE, "true") in _TRUE
+        return not self.internal and self.is_set(OPTION_MASQUERADE, "true")
 
     @property
     def mtu(self) -> int:
         """0: the kernel's default."""
         return int(self.options.get(OPTION_MTU, "0"))
+
+    @property
+    def mode4(self) -> str:
+        """The gateway mode for IPv4."""
+        return self.options.get(OPTION_MODE) or NAT
+
+    @property
+    def mode6(self) -> str:
+        return self.options.get(OPTION_MODE6) or NAT
+
+    def is_set(self, option: str, default: str = "false") -> bool:
+        return self.options.get(option, default) in _TRUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +130,8 @@ class PortRequest:
 
 @dataclass(frozen=True, slots=True)
 class PortBinding:
+    """host_port 0: on a routed network the container's own address is what is published, and no port of the host."""
+
     proto: str
     container_port: int
     host_ip: str
@@ -117,6 +157,10 @@ class EndpointRequest:
     ip: str = ""
     mac: str = ""
     gateway_priority: int = 0
+    ip6: str = ""
+    link_local: tuple[str, ...] = ()  # more addresses for the interface, not managed by anybody
+    interface: str = ""  # the name that the user wants for it
+    sysctls: tuple[str, ...] = ()  # `net.X.Y.IFNAME.Z=V`, for the interface alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +172,7 @@ class Endpoint:
     container_id: str
     container_name: str
     endpoint_id: str
-    interface: str = ""  # in the container: eth0, eth1, …
+    interface: str = ""  # in the container: eth0, eth1, … or what the user calls it
     mac: str = ""
     ip: str = ""
     prefix: int = 0
@@ -139,6 +183,13 @@ class Endpoint:
     gateway_priority: int = 0
     primary: bool = False  # the container's default route leads through its gateway, and its ports are published here
     ports: tuple[PortBinding, ...] = ()
+    number: int = 0  # the place in the order in which the container joined its networks
+    ip6: str = ""
+    prefix6: int = 0
+    gateway6: str = ""
+    primary6: bool = False  # as primary, for IPv6
+    link_local: tuple[str, ...] = ()
+    sysctls: tuple[str, ...] = ()
 
     @property
     def veth(self) -> str:
@@ -160,5 +211,5 @@ def decode_network(text: str) -> Network:
 def decode_endpoint(text: str) -> Endpoint:
     found: dict[str, Any] = json.loads(text)
     found["ports"] = tuple(PortBinding(**port) for port in found["ports"])
-    found.update({key: tuple(found.get(key, ())) for key in ("aliases", "links", "dns_names")})
+    found.update({key: tuple(found.get(key, ())) for key in _TUPLES})
     return Endpoint(**found)

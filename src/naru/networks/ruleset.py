@@ -3,10 +3,18 @@
 The rules never change: what changes are elements of the table's sets and maps, so one more network or published port
 is one more element, whatever the number of others. The kernel keeps all of it when the daemon dies.
 
-    chain guard        before everything: 127.0.0.0/8 never comes in from outside; a bridge brings only its own addresses
+    chain guard        before everything: loopback addresses never come in from outside; a bridge brings only its own
+                       addresses, and says nothing about routes
     chain forward      who may pass from where to where
     chain publish      destination of published ports, for packets from outside, from containers and from the host itself
     chain postrouting  whose source address is hidden
+
+What exists per family has the IPv6 one under the same name with a 6 behind. The gateway modes of a network are elements,
+too: `nat` (the default) masquerades and publishes, `open` (nat-unprotected) lets in whatever is routed to its
+containers, `direct` (routed) lets in ICMP, and what is published, at the container's own address: `routed`.
+
+To ::1 nothing is led: a packet from there cannot leave the loopback interface, as one from 127.0.0.1 can where
+route_localnet is set. Such connections are relayed (`relay`).
 
 The table touches only packets that come from or go to our own bridges (and, in guard, forged loopback ones). Other
 tables keep their say: a packet passes only if all agree, so on a host whose own FORWARD policy is drop (Docker's, for
@@ -18,19 +26,43 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from naru.networks.records import Endpoint, Network, PortBinding
+from naru.networks.records import (
+    ANY,
+    ANY6,
+    LOOPBACK6,
+    NAT,
+    OPTION_SOURCE,
+    OPTION_SOURCE6,
+    ROUTED,
+    UNPROTECTED,
+    Endpoint,
+    Network,
+    PortBinding,
+)
 
-_ANY = "0.0.0.0"
 # set or map → its type; the order is the order in the text
 _SETS: Mapping[str, str] = {
     "set bridges": "type ifname",
     "set internal": "type ifname",
     "set closed": "type ifname",
-    "set masquerading": "type ifname",
     "set itself": "type ifname . ifname",
     "set subnets": "type ifname . ipv4_addr; flags interval",
+    "set subnets6": "type ifname . ipv6_addr; flags interval",
+    "set linked6": "type ifname",
+    "set open": "type ifname",
+    "set open6": "type ifname",
+    "set direct": "type ifname",
+    "set direct6": "type ifname",
+    "set routed": "type ifname . ipv4_addr . inet_proto . inet_service",
+    "set routed6": "type ifname . ipv6_addr . inet_proto . inet_service",
+    "set masquerading": "type ifname",
+    "set masquerading6": "type ifname",
+    "map source": "type ifname : ipv4_addr",
+    "map source6": "type ifname : ipv6_addr",
     "map published": "type inet_proto . inet_service : ipv4_addr . inet_service",
     "map published_on": "type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service",
+    "map published6": "type inet_proto . inet_service : ipv6_addr . inet_service",
+    "map published6_on": "type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service",
 }
 
 _CHAINS = """\
@@ -40,6 +72,12 @@ _CHAINS = """\
 		iifname != "lo" ip saddr 127.0.0.0/8 drop
 		iifname != @bridges accept
 		iifname . ip saddr @subnets accept
+		ip saddr 169.254.0.0/16 ip daddr 169.254.0.0/16 accept
+		iifname != @linked6 drop
+		icmpv6 type { nd-router-advert, nd-redirect } drop
+		iifname . ip6 saddr @subnets6 accept
+		ip6 saddr fe80::/64 accept
+		ip6 saddr :: meta l4proto icmpv6 accept
 		drop
 	}
 
@@ -47,17 +85,24 @@ _CHAINS = """\
 		type filter hook forward priority filter; policy accept;
 		iifname != @bridges oifname != @bridges accept
 		iifname . oifname @itself iifname != @closed accept
-		meta nfproto ipv6 drop
 		iifname @internal drop
 		oifname @internal drop
 		ct state established,related accept
 		ct status dnat accept
+		oifname . ip daddr . meta l4proto . th dport @routed accept
+		oifname . ip6 daddr . meta l4proto . th dport @routed6 accept
+		meta l4proto icmp oifname @direct accept
+		meta l4proto icmpv6 oifname @direct6 accept
+		meta nfproto ipv4 oifname @open iifname != @bridges accept
+		meta nfproto ipv6 oifname @open6 iifname != @bridges accept
 		oifname @bridges drop
 	}
 
 	chain publish {
 		dnat ip to ip daddr . meta l4proto . th dport map @published_on
+		dnat ip6 to ip6 daddr . meta l4proto . th dport map @published6_on
 		meta nfproto ipv4 dnat ip to meta l4proto . th dport map @published
+		meta nfproto ipv6 dnat ip6 to meta l4proto . th dport map @published6
 	}
 
 	chain prerouting {
@@ -67,6 +112,7 @@ _CHAINS = """\
 
 	chain output {
 		type nat hook output priority -100; policy accept;
+		ip6 daddr ::1 return
 		fib daddr type local jump publish
 	}
 
@@ -75,7 +121,13 @@ _CHAINS = """\
 		oifname @bridges ip saddr 127.0.0.0/8 masquerade
 		oifname . ip saddr @subnets ct status dnat masquerade
 		oifname . ip saddr @subnets accept
-		iifname @masquerading masquerade
+		oifname . ip6 saddr @subnets6 ct status dnat masquerade
+		oifname . ip6 saddr @subnets6 accept
+		ip6 saddr fe80::/10 accept
+		meta nfproto ipv4 snat ip to iifname map @source
+		meta nfproto ipv6 snat ip6 to iifname map @source6
+		meta nfproto ipv4 iifname @masquerading masquerade
+		meta nfproto ipv6 iifname @masquerading6 masquerade
 	}
 """
 
@@ -89,37 +141,57 @@ class Element:
 
 
 def of_network(network: Network) -> list[Element]:
-    """The elements of a network; none for host and none."""
+    """The elements of a network; none for those without a bridge."""
     if not network.bridge:
         return []
     name = f'"{network.bridge}"'
-    found = [
-        Element("bridges", name),
-        Element("itself", f"{name} . {name}"),
-        Element("subnets", f"{name} . {network.pool.subnet}"),
-    ]
-    traits = {"internal": network.internal, "closed": not network.icc, "masquerading": network.masquerade}
+    found = [Element("bridges", name), Element("itself", f"{name} . {name}")]
+    families = (
+        ("", network.pool4, network.mode4, network.options.get(OPTION_SOURCE)),
+        ("6", network.pool6, network.mode6, network.options.get(OPTION_SOURCE6)),
+    )
+    for suffix, pool, mode, source in families:
+        if pool is None:
+            continue
+        found.append(Element(f"subnets{suffix}", f"{name} . {pool.subnet}"))
+        if mode == UNPROTECTED:
+            found.append(Element(f"open{suffix}", name))
+        if mode == ROUTED:
+            found.append(Element(f"direct{suffix}", name))
+        if network.masquerade and mode in (NAT, UNPROTECTED):
+            found.append(
+                Element(f"source{suffix}", f"{name} : {source}") if source else Element(f"masquerading{suffix}", name)
+            )
+    traits = {"internal": network.internal, "closed": not network.icc, "linked6": network.pool6 is not None}
     return found + [Element(where, name) for where, held in traits.items() if held]
 
 
-def of_port(ip: str, port: PortBinding) -> Element:
-    """The element that leads a host port to the container with this address."""
+def of_endpoint(endpoint: Endpoint, bridge: str) -> list[Element]:
+    """The elements of an endpoint's published ports: one for each, none for those that the daemon relays itself."""
+    found = (_of_port(endpoint, port, bridge) for port in endpoint.ports)
+    return list(dict.fromkeys(element for element in found if element is not None))
+
+
+def _of_port(endpoint: Endpoint, port: PortBinding, bridge: str) -> Element | None:
+    suffix, ip = ("6", endpoint.ip6) if ":" in port.host_ip else ("", endpoint.ip)
+    if not ip or port.host_ip == LOOPBACK6:
+        return None
+    if not port.host_port:
+        return Element(f"routed{suffix}", f'"{bridge}" . {ip} . {port.proto} . {port.container_port}')
     target = f"{port.proto} . {port.host_port} : {ip} . {port.container_port}"
-    return (
-        Element("published", target) if port.host_ip == _ANY else Element("published_on", f"{port.host_ip} . {target}")
-    )
-
-
-def of_endpoint(endpoint: Endpoint) -> list[Element]:
-    return [of_port(endpoint.ip, port) for port in endpoint.ports]
+    if port.host_ip in (ANY, ANY6):
+        return Element(f"published{suffix}", target)
+    return Element(f"published{suffix}_on", f"{port.host_ip} . {target}")
 
 
 def whole(table: str, networks: Iterable[Network], endpoints: Iterable[Endpoint]) -> str:
     """Commands that put the whole table in place of whatever it was, in one transaction."""
     elements: dict[str, list[str]] = {}
+    known = list(networks)
+    bridges = {network.id: network.bridge for network in known}
     for element in [
-        *(e for n in networks for e in of_network(n)),
-        *(e for point in endpoints for e in of_endpoint(point)),
+        *(e for n in known for e in of_network(n)),
+        *(e for point in endpoints for e in of_endpoint(point, bridges.get(point.network_id, ""))),
     ]:
         elements.setdefault(element.where, []).append(element.text)
     sets = []

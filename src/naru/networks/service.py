@@ -6,36 +6,39 @@ containers keep their network; `start` makes the host what the database says, wh
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Interface
 from socket import if_nameindex
 
-from naru.errors import Conflict, Forbidden, Internal, InvalidArgument, NotFound, Unavailable, Unsupported
+from naru.errors import Conflict, Forbidden, Internal, InvalidArgument, NotFound, Unavailable
 from naru.events import Bus, Event
-from naru.linux import netlink, netns
+from naru.linux import netlink
 from naru.linux.netlink import Netlink
-from naru.networks import bridge, ipam, neighbours, ruleset
+from naru.networks import bridge, forwarding, ipam, macvlan, neighbours, ruleset
+from naru.networks import options as driver_options
 from naru.networks.blocking import in_thread
 from naru.networks.catalog import Catalog
 from naru.networks.endpoints import Endpoints
 from naru.networks.firewall import Firewall
 from naru.networks.records import (
     BRIDGE,
-    HOST,
+    ISOLATED,
     NULL,
     OPTION_BINDING,
     OPTION_DEFAULT,
-    OPTION_GATEWAY_MODE,
     OPTION_ICC,
     OPTION_MASQUERADE,
     OPTION_MTU,
     OPTION_NAME,
+    OPTION_PARENT,
     PREDEFINED,
     Network,
     Pool,
@@ -43,12 +46,7 @@ from naru.networks.records import (
 from naru.store.db import Database
 from naru.wire.filters import Filters
 
-_NO_SWARM = (
-    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm '
-    "and try again."
-)
 _INTERFACE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
-_BOOLEANS = ("1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False")
 _NAME_LIMIT = 15  # IFNAMSIZ less the final zero
 _DEFAULT_OPTIONS = {
     OPTION_DEFAULT: "true",
@@ -84,6 +82,7 @@ class Networks:
         self._bus = bus
         self._catalog = Catalog(db)
         self._firewall = Firewall(table, self._whole)
+        self._admitting = asyncio.Lock()
         endpoints = Endpoints(self._catalog, self._firewall, bus, resolv_conf)
         self._close_endpoints = endpoints.close
         # What `Endpoints` does is part of this class's face; its docstrings say what.
@@ -108,17 +107,17 @@ class Networks:
         for name, driver in PREDEFINED.items():
             await self._settle_predefined(name, driver, routed)
         for network in self._catalog.networks():
-            if network.bridge:
+            if network.wired:
                 try:
-                    await in_thread(f"network {network.name}", partial(bridge.ensure, network))
+                    await in_thread(f"network {network.name}", partial(_ensure, network))
                 except Internal as error:
                     if network.predefined:
                         raise
                     _log.warning("network %s: %s", network.name, error)
-        self._start_firewall()
-        await in_thread(
-            "ip_forward", lambda: netns.write_sysctl("ipv4/ip_forward", "1")
-        )  # last: nothing is forwarded without rules
+        await self._start_firewall()
+        for version in (4, 6):  # last: nothing is forwarded without rules
+            if any(version == 4 or network.pool6 for network in self._catalog.networks()):
+                await in_thread("forwarding", partial(forwarding.allow, version))
 
     def close(self) -> None:
         """Stop serving. Bridges, rules and interfaces stay: containers run on."""
@@ -129,10 +128,10 @@ class Networks:
         """Close, and take every bridge and the firewall table away. Raises Internal."""
         self.close()
         await in_thread("firewall", self._firewall.remove)
-        neighbours.settle(self._firewall.table, ())
+        await in_thread("firewall", partial(neighbours.settle, self._firewall.table, ()))
         for network in self._catalog.networks():
-            if network.bridge:
-                await in_thread(f"network {network.name}", partial(bridge.remove, network.bridge))
+            if network.wired:
+                await in_thread(f"network {network.name}", partial(_remove, network))
 
     async def create(
         self,
@@ -149,33 +148,50 @@ class Networks:
         labels: Mapping[str, str] | None = None,
         ipam_driver: str = "default",
         ipam_options: Mapping[str, str] | None = None,
+        config_only: bool = False,
+        config_from: str = "",
     ) -> Network:
         """Make a network; its bridge is up when this returns, and nothing is left on any error.
 
-        Raises InvalidArgument, Forbidden, Conflict (name), NotFound (driver), Unsupported, Unavailable (no subnet left), Internal.
+        Raises InvalidArgument, Forbidden, Conflict (name), NotFound (driver), Unavailable (no subnet left), Internal.
         """
         self._check_name(name)
-        _check_kind(driver, ipam_driver, ingress, ipv4, ipv6)
-        options = dict(options or {})
-        _check_options(options)
-        network_id = secrets.token_hex(32)
-        interface = options.get(OPTION_NAME) or f"br-{network_id[:12]}"
-        routed = await in_thread("routes of the host", _routed)
-        self._check_interface(interface)
-        self._check_name(name)  # again: what follows is not interrupted
-        network = Network(
-            network_id, name, driver, time.time_ns(), ipam.settle(pools, self._catalog.subnets(), routed, self._blocks), interface,
-            internal, attachable, ipv6, options, dict(ipam_options or {}), dict(labels or {}),
+        wanted = Network(
+            secrets.token_hex(32), name, driver, time.time_ns(), tuple(pools), "", internal, attachable, ipv6, dict(options or {}),
+            dict(ipam_options or {}), dict(labels or {}), ipv4, config_only, config_from,
         )  # fmt: skip
+        if config_from:
+            wanted = self._configured(wanted)
+        driver_options.check_kind(driver, ipam_driver, ingress=ingress, ipv4=wanted.ipv4, ipv6=wanted.ipv6)
+        if config_only:
+            network = replace(wanted, driver=NULL)
+            self._catalog.put(network)
+        else:
+            driver_options.check(driver, wanted.options, internal=internal)
+            network = await self._make(wanted)
+        self._tell("create", network)
+        return network
+
+    async def _make(self, wanted: Network) -> Network:
+        """Give it its interface and its subnets, and make it all real."""
+        interface = (wanted.options.get(OPTION_NAME) or f"br-{wanted.id[:12]}") if wanted.driver == BRIDGE else ""
+        routed = await in_thread("routes of the host", _routed)
+        if interface:
+            self._check_interface(interface)
+        elif wanted.options.get(OPTION_PARENT):
+            macvlan.check_parent(wanted.driver, wanted.options[OPTION_PARENT])
+        self._check_name(wanted.name)  # again: what follows is not interrupted
+        network = replace(wanted, bridge=interface, pools=self._pools(wanted, routed))
         async with AsyncExitStack() as undo:
             self._catalog.put(network)
             undo.callback(self._catalog.drop, network.id)
-            undo.push_async_callback(in_thread, name, partial(bridge.remove, interface))
-            await in_thread(f"network {network.name}", partial(bridge.ensure, network))
+            undo.push_async_callback(in_thread, network.name, partial(_remove, network))
+            await in_thread(f"network {network.name}", partial(_ensure, network))
             self._firewall.change(add=ruleset.of_network(network))
+            if network.bridge and network.pool6:
+                await in_thread("forwarding", partial(forwarding.allow, 6))
             undo.pop_all()
-        self._admit()
-        self._tell("create", network)
+        await self._admit()
         return network
 
     async def remove(self, text: str) -> None:
@@ -186,10 +202,13 @@ class Networks:
         if ends := self._catalog.endpoints_on(network.id):
             users = ", ".join(f'name:"{end.container_name}" id:"{end.endpoint_id[:12]}"' for end in ends)
             raise Forbidden(f"error while removing network: network {network.name} has active endpoints ({users})")
+        if any(other.config_from == network.name for other in self._catalog.networks()):
+            raise Forbidden(f'error while removing network: configuration network "{network.name}" is in use')
         self._catalog.drop(network.id)
         self._firewall.change(remove=ruleset.of_network(network))
-        await in_thread(f"network {network.name}", partial(bridge.remove, network.bridge))
-        self._admit()
+        if network.wired:
+            await in_thread(f"network {network.name}", partial(_remove, network))
+            await self._admit()
         self._tell("destroy", network)
 
     async def prune(self, filters: Filters, created_before_ns: int | None = None) -> list[str]:
@@ -205,12 +224,14 @@ class Networks:
         return names
 
     def usage(self, network: Network) -> dict[str, tuple[int, int]]:
-        """IPv4 subnet → (addresses in use, addresses that can still be given out)."""
-        return {pool.subnet: ipam.usage(pool, self._catalog.used(network.id)) for pool in network.pools[:1]}
+        """Subnet → (addresses in use, addresses that can still be given out)."""
+        return {
+            pool.subnet: ipam.usage(pool, self._catalog.used(network.id)) for pool in network.pools if network.wired
+        }
 
     # -- start
 
-    async def _settle_predefined(self, name: str, driver: str, routed: Sequence[IPv4Network]) -> None:
+    async def _settle_predefined(self, name: str, driver: str, routed: Sequence[ipam.Subnet]) -> None:
         """Their ids are random and stay; the default bridge follows the configuration as long as nobody is on it."""
         known = self._catalog.by_name(name)
         if driver != BRIDGE:
@@ -222,12 +243,13 @@ class Networks:
         if same and known is not None and known.options == self._options:
             return
         if known is not None and self._catalog.endpoints_on(known.id):
-            _log.warning("the default bridge stays %s %s: containers are on it", known.bridge, known.pool.subnet)
+            _log.warning("the default bridge stays %s %s: containers are on it", known.bridge, known.pools[0].subnet)
             return
-        others = [subnet for subnet in self._catalog.subnets() if known is None or str(subnet) != known.pool.subnet]
+        own = [pool.subnet for pool in known.pools] if known else []
+        others = [subnet for subnet in self._catalog.subnets() if str(subnet) not in own]
         try:
             kept = list(known.pools) if same and known is not None else [wanted or Pool()]
-            pools = ipam.settle(kept, others, routed, self._blocks)
+            pools = ipam.settle(kept, others, routed, blocks=self._blocks)
         except (Forbidden, Unavailable) as error:
             raise Internal(f"default bridge {self._bridge}: {error}") from error
         if known is not None:
@@ -237,23 +259,52 @@ class Networks:
             Network(network_id, name, BRIDGE, time.time_ns(), pools, self._bridge, options=dict(self._options))
         )
 
-    def _start_firewall(self) -> None:
+    async def _start_firewall(self) -> None:
         try:
             self._firewall.start()
         except OSError as error:
             raise Internal(f"cannot set up the firewall: {error}") from error
-        self._admit()
+        await self._admit()
 
-    def _admit(self) -> None:
-        """Let our bridges through a forward policy of somebody else's."""
-        neighbours.settle(
-            self._firewall.table, [network.bridge for network in self._catalog.networks() if network.bridge]
-        )
+    async def _admit(self) -> None:
+        """Let our bridges through a forward policy of somebody else's. It reads that other firewall, so it may take
+        long, and calls do not overtake each other."""
+        async with self._admitting:
+            bridges = [network.bridge for network in self._catalog.networks() if network.bridge]
+            await in_thread("firewall", partial(neighbours.settle, self._firewall.table, bridges))
 
     def _whole(self) -> str:
         return ruleset.whole(self._firewall.table, self._catalog.networks(), self._catalog.endpoints())
 
     # -- create
+
+    def _configured(self, wanted: Network) -> Network:
+        """With the settings of the configuration network that it names. Raises NotFound; Forbidden if it brings its own."""
+        found = self._catalog.by_name(wanted.config_from)
+        if found is None or not found.config_only:
+            raise NotFound(f'configuration network "{wanted.config_from}" does not exist')
+        if wanted.pools or wanted.options or wanted.labels or wanted.ipam_options or wanted.ipv6:
+            raise Forbidden(
+                "user-specified configurations are not supported if the network depends on a configuration network"
+            )
+        return replace(
+            found, id=wanted.id, name=wanted.name, driver=wanted.driver, created_ns=wanted.created_ns, config_only=False,
+            config_from=wanted.config_from,
+        )  # fmt: skip
+
+    def _pools(self, network: Network, routed: Sequence[ipam.Subnet]) -> tuple[Pool, ...]:
+        default = self._catalog.by_name("bridge")
+        modes = {4: network.mode4, 6: network.mode6} if network.driver == BRIDGE else {}
+        return ipam.settle(
+            network.pools,
+            self._catalog.subnets(),
+            routed,
+            versions=[version for version, held in ((4, network.ipv4), (6, network.ipv6)) if held],
+            seed=default.id if default else "",
+            gateways=[version for version, mode in modes.items() if mode != ISOLATED],
+            several=network.driver != BRIDGE,
+            blocks=self._blocks,
+        )
 
     def _check_name(self, name: str) -> None:
         if not name.strip():
@@ -267,7 +318,7 @@ class Networks:
 
     def _check_interface(self, name: str) -> None:
         if len(name) > _NAME_LIMIT:
-            raise InvalidArgument("numerical result out of range")
+            raise Internal("numerical result out of range")
         if not _INTERFACE.fullmatch(name) or name in ("all", "default"):
             raise InvalidArgument(f"invalid interface name {name}")
         if name in (known for _, known in if_nameindex()):
@@ -278,49 +329,18 @@ class Networks:
         self._bus.publish(Event("network", action, network.id, time.time_ns(), attributes))
 
 
-def _check_kind(driver: str, ipam_driver: str, ingress: bool, ipv4: bool, ipv6: bool) -> None:
-    if ingress:
-        raise Forbidden("Ingress network can only be global scope network")
-    if driver in (HOST, NULL):
-        raise Forbidden(f'only one instance of "{driver}" network is allowed')
-    if driver == "overlay":
-        raise Forbidden(_NO_SWARM)
-    if driver in ("macvlan", "ipvlan"):
-        raise Unsupported(f"network driver {driver} is not supported")
-    if driver != BRIDGE:
-        raise NotFound(f'plugin "{driver}" not found')
-    if not ipv4 and not ipv6:
-        raise InvalidArgument("IPv4 or IPv6 must be enabled")
-    if not ipv4:
-        raise Unsupported("networks without IPv4 are not supported")
-    if ipam_driver == NULL:
-        raise InvalidArgument("ipv4 pool is empty")
-    if ipam_driver not in ("", "default"):
-        raise NotFound(f'plugin "{ipam_driver}" not found')
+def _ensure(network: Network) -> None:
+    if network.driver == BRIDGE:
+        bridge.ensure(network)
+    else:
+        macvlan.ensure(network)
 
 
-def _check_options(options: Mapping[str, str]) -> None:
-    """Raises InvalidArgument in Docker's words (which are those of Go's parsers); options that we do not know are kept."""
-    for name in (OPTION_ICC, OPTION_MASQUERADE):
-        value = options.get(name, "true")
-        if value not in _BOOLEANS:
-            reason = f'strconv.ParseBool: parsing "{value}": invalid syntax'
-            raise InvalidArgument(f"failed to parse {name} value: {value} ({reason})")
-    mtu = options.get(OPTION_MTU, "0")
-    if not re.fullmatch(r"[0-9]{1,9}", mtu):
-        raise InvalidArgument(
-            f'failed to parse {OPTION_MTU} value: {mtu} (strconv.Atoi: parsing "{mtu}": invalid syntax)'
-        )
-    mode = options.get(OPTION_GATEWAY_MODE, "nat")
-    if mode in ("routed", "isolated", "nat-unprotected"):
-        raise Unsupported(f"{OPTION_GATEWAY_MODE}={mode} is not supported")
-    if mode != "nat":
-        raise InvalidArgument(f"failed to parse {OPTION_GATEWAY_MODE} value: {mode} (unknown gateway mode {mode})")
-    binding = options.get(OPTION_BINDING, "")
-    try:
-        IPv4Address(binding or "0.0.0.0")
-    except ValueError as error:
-        raise InvalidArgument(f"failed to parse {OPTION_BINDING} value: {binding} (invalid ip)") from error
+def _remove(network: Network) -> None:
+    if network.driver == BRIDGE:
+        bridge.remove(network.bridge)
+    else:
+        macvlan.remove(network)
 
 
 def _bip(text: str | None) -> Pool | None:
@@ -334,6 +354,6 @@ def _bip(text: str | None) -> Pool | None:
     return Pool(str(interface.network), str(interface.ip))
 
 
-def _routed() -> list[IPv4Network]:
+def _routed() -> list[ipam.Subnet]:
     with Netlink() as host:
-        return netlink.overlapping(host.routes())
+        return netlink.overlapping([route for version in (4, 6) for route in host.routes(version)])

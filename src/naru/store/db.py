@@ -7,6 +7,7 @@
      ├── snapshot     chain_id → dir, parent, size        committed layers, each once
      ├── active       key → dir, parent chain             writable snapshots: containers and running build steps
      ├── image_name   reference → descriptor, time        tags: the roots of everything in content/
+     ├── image_parent digest → digest                     what an image was committed on
      ├── container    id → name, record                   record: JSON of containers.records.Container
      ├── network      id → name, record
      ├── endpoint     (network, container) → record       addresses in use: what IPAM rebuilds itself from
@@ -30,7 +31,7 @@ from typing import Any
 
 from naru.errors import Unsupported
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -52,7 +53,10 @@ CREATE INDEX build_cache_parent ON build_cache (parent);
 """
 
 # Each entry brings the schema from its index to the next version.
-_MIGRATIONS: list[str] = [_SCHEMA]
+_MIGRATIONS: list[str] = [
+    _SCHEMA,
+    "CREATE TABLE image_parent (digest TEXT PRIMARY KEY, parent TEXT NOT NULL) WITHOUT ROWID;",
+]
 
 
 class Database:

@@ -107,6 +107,9 @@ def _fold(value: Any, kind: Any) -> Any:
     if origin is list and isinstance(value, list):
         (inner,) = typing.get_args(kind)
         return [_fold(item, inner) for item in value]
+    if origin is tuple and isinstance(value, list):  # a Go array: what is too much is dropped, what is missing is zero
+        size = len(typing.get_args(kind))
+        return [*value, *[0] * size][:size]
     if origin is dict and isinstance(value, dict):
         inner = typing.get_args(kind)[1]
         return {key: _fold(item, inner) for key, item in value.items()}

@@ -20,6 +20,10 @@ class IPAM(Struct, frozen=True, rename="pascal", kw_only=True):
     options: dict[str, str] | None = None
 
 
+class ConfigReference(Struct, frozen=True, rename="pascal", kw_only=True):
+    network: str = ""
+
+
 class NetworkCreate(Struct, frozen=True, rename="pascal", kw_only=True):
     name: str = ""
     check_duplicate: bool | None = None
@@ -32,6 +36,7 @@ class NetworkCreate(Struct, frozen=True, rename="pascal", kw_only=True):
     attachable: bool = False
     ingress: bool = False
     config_only: bool = False
+    config_from: ConfigReference | None = None
     options: dict[str, str] | None = None
     labels: dict[str, str] | None = None
 

@@ -8,12 +8,13 @@ from typing import Any
 
 from naru.api.app import JSON, Request, Route
 from naru.api.convert import inspect_json, network_settings
+from naru.api.createversions import meaning
 from naru.api.listing import FILTERS, rows, select
 from naru.api.parameters import parse_until
 from naru.api.stats import empty_sample, sample
 from naru.containers.engine import Engine
 from naru.containers.records import Container, Status
-from naru.errors import InvalidArgument, NaruError, Unsupported
+from naru.errors import Internal, InvalidArgument, NaruError, NotFound, Unsupported
 from naru.events import Event
 from naru.oci.image import Platform
 from naru.wire.container import CreateRequest, UpdateRequest
@@ -47,6 +48,7 @@ class ContainerRoutes:
             Route("GET", f"{one}/stats", self.stats),
             Route("POST", "/containers/prune", self.prune),
             Route("DELETE", one, self.remove),
+            Route("DELETE", f"{one}/{{alias}}", self.remove_link),
         ]
 
     # -- create, list, inspect ----------------------------------------------------------------------------------------
@@ -57,8 +59,12 @@ class ContainerRoutes:
         platform = _platform(text) if text else None
         if body == CreateRequest():
             raise InvalidArgument("config cannot be empty in order to create a container")
-        created = await self._engine.containers.create(request.query.text("name"), body, platform)
-        await request.answer({"Id": created.id, "Warnings": list(created.warnings)}, 201)
+        asked = meaning(body, request.version)
+        created = await self._engine.containers.create(
+            request.query.text("name"), asked.request, platform,
+            flat_read_only=asked.flat_read_only, tell_empty_bindings=asked.tell_empty_bindings,
+        )  # fmt: skip
+        await request.answer({"Id": created.id, "Warnings": [*asked.warnings, *created.warnings]}, 201)
 
     def _settings(self, record: Container, request: Request) -> dict[str, Any]:
         networking = self._engine.networking
@@ -85,8 +91,9 @@ class ContainerRoutes:
                 execs=engine.execs.of(record.id),
                 health=engine.health(record),
                 directory=engine.directory(record.id),
-                log_path=engine.log_path(record) or "",
+                log_path=engine.log_path(record),
                 size=size,
+                links=engine.networking.links(record),
             )
         )
 
@@ -128,14 +135,22 @@ class ContainerRoutes:
 
     async def update(self, request: Request) -> None:
         body = await request.json(UpdateRequest, "container.UpdateConfig")
-        await self._engine.containers.update(request["name"], body)
-        await request.answer({"Warnings": None})
+        warnings = await self._engine.containers.update(request["name"], body)
+        await request.answer({"Warnings": list(warnings) or None})
 
     async def remove(self, request: Request) -> None:
         query = request.query
         if query.flag("link"):
-            raise InvalidArgument("links are not supported: use a network")
+            self._engine.containers.find(request["name"])
+            raise Internal("Conflict, cannot remove the default link name of the container")
         await self._engine.containers.remove(request["name"], force=query.flag("force"), volumes=query.flag("v"))
+        await request.done()
+
+    async def remove_link(self, request: Request) -> None:
+        """Only links have names with a slash."""
+        if not request.query.flag("link"):
+            raise NotFound(f"No such container: {request['name']}/{request['alias']}")
+        await self._engine.containers.remove_link(request["name"], request["alias"])
         await request.done()
 
     async def wait(self, request: Request) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 from naru.api.app import Request, Route
 from naru.api.parameters import parse_until, rfc3339
 from naru.containers.engine import Engine
-from naru.errors import InvalidArgument, Unavailable
+from naru.errors import InvalidArgument, NotFound, Unavailable
+from naru.networks.options import BOOLEANS
 from naru.networks.records import Network, Pool
 from naru.volumes.records import Volume
 from naru.wire.container import EndpointSettings
@@ -50,12 +51,18 @@ class NetworkRoutes:
     async def inspect(self, request: Request) -> None:
         networks = self._engine.networks
         network = networks.resolve(request["id"])
+        verbose = request.query.text("verbose")
+        if verbose and verbose not in BOOLEANS:
+            raise InvalidArgument(
+                f'invalid value for verbose: {verbose}: strconv.ParseBool: parsing "{verbose}": invalid syntax'
+            )
         if request.query.text("scope") not in ("", "local"):
-            raise InvalidArgument(f"network {request['id']} not found")
+            raise NotFound(f"network {request['id']} not found")
         containers = {
             end.container_id: {
                 "Name": end.container_name, "EndpointID": end.endpoint_id, "MacAddress": end.mac,
-                "IPv4Address": f"{end.ip}/{end.prefix}" if end.ip else "", "IPv6Address": "",
+                "IPv4Address": f"{end.ip}/{end.prefix}" if end.ip else "",
+                "IPv6Address": f"{end.ip6}/{end.prefix6}" if end.ip6 else "",
             }
             for end in networks.endpoints_on(network.id)
         }  # fmt: skip
@@ -76,6 +83,7 @@ class NetworkRoutes:
             internal=body.internal, attachable=body.attachable, ingress=body.ingress,
             ipv4=body.enable_ipv4 is not False, ipv6=body.enable_ipv6 is True, options=body.options, labels=body.labels,
             ipam_driver=(ipam.driver if ipam else "") or "default", ipam_options=ipam.options if ipam else None,
+            config_only=body.config_only, config_from=body.config_from.network if body.config_from else "",
         )  # fmt: skip
         await request.answer({"Id": network.id, "Warning": ""}, 201)
 
@@ -102,7 +110,11 @@ class NetworkRoutes:
     async def prune(self, request: Request) -> None:
         filters = request.query.filters(("label", "label!", "until"))
         untils = filters.pop("until", [])
-        before_ns = parse_until(untils[0], time.time_ns()) if untils else None
+        try:
+            before_ns = parse_until(untils[0], time.time_ns()) if untils else None
+        except InvalidArgument as error:
+            wrong = f'invalid seconds "{untils[0]}": invalid syntax'
+            raise InvalidArgument(f"failed to parse value as time or duration: {wrong}") from error
         names = await self._engine.networks.prune(filters, before_ns)
         await request.answer({"NetworksDeleted": names or None})
 
@@ -153,7 +165,7 @@ def _pool(pool: PoolRequest) -> Pool:
 
 def network_json(network: Network) -> Json:
     pools = []
-    for pool in network.pools:
+    for pool in () if network.config_only else network.pools:
         shown: Json = {
             "Subnet": pool.subnet,
             "Gateway": pool.gateway,
@@ -163,8 +175,8 @@ def network_json(network: Network) -> Json:
         pools.append({name: value for name, value in shown.items() if value})
     return {
         "Name": network.name, "Id": network.id, "Created": rfc3339(network.created_ns), "Scope": "local", "Driver": network.driver,
-        "EnableIPv4": True, "EnableIPv6": network.ipv6,
+        "EnableIPv4": network.ipv4, "EnableIPv6": network.ipv6,
         "IPAM": {"Driver": "default", "Options": dict(network.ipam_options) or None, "Config": pools or None},
-        "Internal": network.internal, "Attachable": network.attachable, "Ingress": False, "ConfigFrom": {"Network": ""},
-        "ConfigOnly": False, "Options": dict(network.options), "Labels": dict(network.labels),
+        "Internal": network.internal, "Attachable": network.attachable, "Ingress": False, "ConfigFrom": {"Network": network.config_from},
+        "ConfigOnly": network.config_only, "Options": dict(network.options), "Labels": dict(network.labels),
     }  # fmt: skip

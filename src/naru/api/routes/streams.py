@@ -7,20 +7,24 @@ import base64
 from dataclasses import replace
 from urllib.parse import quote
 
+from naru.api import websocket
 from naru.api.app import Request, Route
 from naru.api.exchange import Duplex, Exchange
 from naru.api.parameters import parse_timestamp, rfc3339_fixed
 from naru.api.routes.containers import size_of
 from naru.api.status import status_of
-from naru.api.streams import DEFAULT_DETACH, MULTIPLEXED, RAW, STDOUT, frame, parse_detach_keys, pump
-from naru.containers import logs
+from naru.api.streams import DEFAULT_DETACH, MULTIPLEXED, RAW, STDOUT, Client, frame, join, parse_detach_keys, pump
 from naru.containers.engine import Engine
 from naru.containers.execs import Exec
-from naru.containers.logs import Window
+from naru.containers.logkeeping import source_of
 from naru.containers.owner import Owner
+from naru.containers.records import Container
 from naru.containers.streams import Stdio
 from naru.containers.waiting import PendingAttach
 from naru.errors import Conflict, Internal, InvalidArgument, NaruError
+from naru.logs.attributes import extra, tag
+from naru.logs.cri import Window
+from naru.logs.reading import read
 from naru.wire.container import ExecRequest, ExecStart
 
 
@@ -31,6 +35,7 @@ class StreamRoutes:
     def routes(self) -> list[Route]:
         return [
             Route("POST", "/containers/{name}/attach", self.attach),
+            Route("GET", "/containers/{name}/attach/ws", self.attach_websocket),
             Route("GET", "/containers/{name}/logs", self.logs),
             Route("POST", "/containers/{name}/exec", self.exec_create),
             Route("POST", "/exec/{id}/start", self.exec_start),
@@ -53,25 +58,49 @@ class StreamRoutes:
         tty = owner.record.config.tty
         try:
             duplex = await hijack(request, tty=tty)
-            await self._serve_attach(request, owner, stdio, duplex, outputs, detach)
+            stdin = query.flag("stdin")
+            await self._serve_attach(request, owner, stdio, duplex, outputs, detach, raw=tty, stdin=stdin)
         finally:
             if isinstance(stdio, PendingAttach):
                 self._engine.containers.drop(owner, stdio)
+
+    async def attach_websocket(self, request: Request) -> None:
+        """The same for browsers and their like: binary messages, never framed."""
+        query = request.query
+        owner = self._engine.containers.find(request["name"])
+        detach = _detach_keys(query.text("detachKeys"))
+        names = ((1, "stdout"), (2, "stderr"))
+        chosen = request.at_least(1, 42)  # older clients get everything
+        outputs = frozenset(number for number, name in names if not chosen or query.flag(name))
+        stdin = not chosen or query.flag("stdin")
+        stdio = await self._engine.containers.attach(owner)
+        try:
+            socket = await websocket.upgrade(request.exchange)
+            await self._serve_attach(request, owner, stdio, socket, outputs, detach, raw=True, stdin=stdin)
+            await socket.finish()
+        finally:
+            if isinstance(stdio, PendingAttach):
+                self._engine.containers.drop(owner, stdio)
+            else:
+                stdio.close()
 
     async def _serve_attach(
         self,
         request: Request,
         owner: Owner,
         stdio: Stdio | PendingAttach,
-        duplex: Duplex,
+        duplex: Client,
         outputs: frozenset[int],
         detach: bytes,
+        *,
+        raw: bool,
+        stdin: bool,
     ) -> None:
-        query, tty = request.query, owner.record.config.tty
+        query = request.query
         if query.flag("logs"):
             window = Window(stdout=1 in outputs, stderr=2 in outputs)
-            async for batch in logs.read(self._engine.containers.log_path(owner), window):
-                await duplex.write(b"".join(entry.data if tty else frame(entry.stream, entry.data) for entry in batch))
+            async for batch in read(self._engine.logs.files(owner.record), window):
+                await duplex.write(join(batch, raw))
         if not query.flag("stream"):
             return
         owner.announce("attach")
@@ -79,8 +108,14 @@ class StreamRoutes:
         if live is None:
             return
         try:
-            stdin = query.flag("stdin") and owner.record.config.open_stdin
-            detached = await pump(duplex, live, tty=tty, stdin=stdin, outputs=outputs, detach=detach)
+            detached = await pump(
+                duplex,
+                live,
+                tty=raw,
+                stdin=stdin and owner.record.config.open_stdin,
+                outputs=outputs,
+                detach=detach if owner.record.config.tty else b"",
+            )
             if detached:
                 owner.announce("detach")
         finally:
@@ -102,25 +137,19 @@ class StreamRoutes:
             since=rfc3339_fixed(since) if since else "",
             until=rfc3339_fixed(until) if until else "",
             tail=int(tail) if tail.isdigit() else None,
+            times=query.flag("timestamps"),
         )
-        path = self._engine.containers.log_path(owner)
         record, exchange = owner.record, request.exchange
-        tty = record.config.tty
-        details_wanted = query.flag("details")
+        files, tty = self._engine.logs.files(record), record.config.tty
+        if query.flag("details"):
+            window = replace(window, details=_details(record))
         kind = MULTIPLEXED if not tty and request.at_least(1, 42) else RAW
         await exchange.begin(200, [("Content-Type", kind)])
-        details = _details(record.config.labels or {}, record.host.log_config.config or {}) if details_wanted else b""
-        timestamps = query.flag("timestamps")
-        ended = owner.ended if query.flag("follow") and record.state.status.is_live else None
-        async for batch in logs.read(path, window, ended=ended):
-            out = bytearray()
-            for entry in batch:
-                data = entry.data
-                if entry.begins:
-                    data = details + data if details else data
-                    data = f"{entry.time} ".encode() + data if timestamps else data
-                out += data if tty else frame(entry.stream, data)
-            await exchange.write(bytes(out))
+        live = self._engine.logs.live(record) if query.flag("follow") else None
+        if live is None:
+            await owner.wait_under_way()
+        async for batch in read(files, window, live):
+            await exchange.write(join(batch, tty))
 
     # -- exec ----------------------------------------------------------------------------------------------------------------
 
@@ -211,7 +240,7 @@ async def hijack(request: Request, *, tty: bool) -> Duplex:
     return await exchange.hijack(200, [kind])
 
 
-async def _first(pending: PendingAttach, duplex: Duplex) -> Stdio | None:
+async def _first(pending: PendingAttach, duplex: Client) -> Stdio | None:
     """The streams once the container starts; None if it never will, or the client leaves first."""
     closed = asyncio.ensure_future(duplex.closed.wait())
     try:
@@ -244,8 +273,10 @@ def _detach_keys(text: str) -> bytes:
         raise InvalidArgument(f"Invalid detach keys ({text}) provided") from error
 
 
-def _details(labels: dict[str, str], options: dict[str, str]) -> bytes:
-    """The labels that the log options name, as `k=v,k=v `."""
-    names = [name for name in options.get("labels", "").split(",") if name in labels]
-    pairs = ",".join(f"{quote(name)}={quote(labels[name])}" for name in sorted(names))
-    return f"{pairs} ".encode()
+def _details(record: Container) -> bytes:
+    """The labels and variables that the log options name, and the tag, as `k=v,k=v `."""
+    options, source = record.host.log_config.config or {}, source_of(record)
+    chosen = extra(options, source)
+    if "tag" in options:
+        chosen["tag"] = tag(options["tag"], source)
+    return f"{','.join(f'{quote(name)}={quote(chosen[name])}' for name in sorted(chosen))} ".encode()

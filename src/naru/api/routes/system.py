@@ -6,6 +6,7 @@ import asyncio
 import os
 import platform as python_platform
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import naru
@@ -18,9 +19,11 @@ from naru.api.parameters import parse_timestamp, rfc3339
 from naru.api.routes.networks import volume_json
 from naru.api.shown import Shown, registry_json
 from naru.build.cache import Cache, CacheRow
+from naru.containers import cdi
 from naru.containers.engine import Engine
 from naru.containers.records import Status
 from naru.errors import InvalidArgument, Unavailable
+from naru.logs.drivers import NAMES as LOG_DRIVERS
 from naru.oci.image import load_json
 from naru.wire.decode import encode, parse_json
 
@@ -106,6 +109,7 @@ class SystemRoutes:
         records = engine.containers.all()
         count = {status: sum(record.state.status is status for record in records) for status in Status}
         shown = self.shown
+        folders = shown.cdi_spec_dirs or cdi.FOLDERS
         has = host.controllers.__contains__
         v2 = host.cgroup_version == 2
         await request.answer(
@@ -117,12 +121,12 @@ class SystemRoutes:
                 "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
                 "Plugins": {
                     "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": None,
-                    "Log": ["json-file", "local", "none"],
+                    "Log": list(LOG_DRIVERS),
                 },
-                "MemoryLimit": has("memory"), "SwapLimit": has("memory"), "CpuCfsPeriod": has("cpu"), "CpuCfsQuota": has("cpu"),
+                "MemoryLimit": has("memory"), "SwapLimit": host.swap_limit, "CpuCfsPeriod": has("cpu"), "CpuCfsQuota": has("cpu"),
                 "CPUShares": has("cpu"), "CPUSet": has("cpuset"), "PidsLimit": has("pids"), "IPv4Forwarding": True, "Debug": shown.debug,
                 "NFd": len(os.listdir("/proc/self/fd")), "OomKillDisable": has("memory") and not v2,
-                "NGoroutines": len(asyncio.all_tasks()), "SystemTime": rfc3339(time.time_ns()), "LoggingDriver": "json-file",
+                "NGoroutines": len(asyncio.all_tasks()), "SystemTime": rfc3339(time.time_ns()), "LoggingDriver": engine.around.log_default.type,
                 "CgroupDriver": "cgroupfs", "CgroupVersion": str(host.cgroup_version), "NEventsListener": engine.bus.listeners,
                 "KernelVersion": host.kernel, "OperatingSystem": host.os_name, "OSVersion": host.os_version, "OSType": "linux",
                 "Architecture": host.machine, "IndexServerAddress": "https://index.docker.io/v1/",
@@ -137,7 +141,7 @@ class SystemRoutes:
                 },
                 "LiveRestoreEnabled": True, "Isolation": "", "InitBinary": shown.init_path or "docker-init", "ContainerdCommit": {"ID": ""},
                 "RuncCommit": {"ID": ""}, "InitCommit": {"ID": ""},
-                "SecurityOptions": shown.security_options(), "CDISpecDirs": list(shown.cdi_spec_dirs),
+                "SecurityOptions": shown.security_options(), "CDISpecDirs": list(folders), **_vendor_devices(request, folders),
                 "FirewallBackend": {"Driver": "nftables"}, "Warnings": shown.warnings(),
                 **({"DefaultAddressPools": [{"Base": b, "Size": n} for b, n in shown.pools]} if shown.pools else {}),
             }
@@ -253,6 +257,12 @@ class SystemRoutes:
         server = str(value.get("serveraddress") or "docker.io")
         token = await self._engine.registry.check_login(server, credentials) if credentials else ""
         await request.answer({"Status": "Login Succeeded", **({"IdentityToken": token} if token else {})})
+
+
+def _vendor_devices(request: Request, folders: Sequence[str]) -> Json:
+    """`DiscoveredDevices` (API 1.50): what CDI files describe now; absent when they describe nothing."""
+    names = sorted(cdi.read(folders).devices) if request.at_least(1, 50) else []
+    return {"DiscoveredDevices": [{"Source": "cdi", "ID": name} for name in names]} if names else {}
 
 
 def _cache_json(row: CacheRow) -> Json:
