@@ -50,6 +50,7 @@ class Owner:
     def __init__(self, around: Surroundings, record: Container) -> None:
         self._around = around
         self.record = record
+        around.runtime.programs.choose(record.id, record.host.runtime)
         self.ended = asyncio.Event()  # set while no process of it lives: readers of its log stop there
         self.pending: list[PendingAttach] = []
         self.health: Health | None = None  # of its last run, if that was checked
@@ -199,7 +200,8 @@ class Owner:
     async def _launch(self, *, restarts: int) -> None:
         around = self._around
         around.runtime.moves.prepare()
-        self.record = record = around.with_joined_name(self.record)
+        self.record = around.with_joined_name(self.record)
+        record = around.effective(self.record)
         try:
             async with AsyncExitStack() as undo:
                 validate.launch_options(record.host, record.config)
@@ -210,7 +212,7 @@ class Owner:
                 undo.callback(sandbox.close)
                 # Interfaces are made while the runtime makes the rest, and holds the first process back.
                 (process, pid), _ = await _both(
-                    self._create(bundle, sandbox, undo), around.networking.join(record, sandbox, undo)
+                    self._create(record, bundle, sandbox, undo), around.networking.join(record, sandbox, undo)
                 )
                 await self._connect_pending(bundle)
                 await around.runtime.start(record.id)
@@ -232,9 +234,11 @@ class Owner:
         self.watch(process)
         around.after_start(self)
 
-    async def _create(self, bundle: str, sandbox: Sandbox, undo: AsyncExitStack) -> tuple[Process, int]:
+    async def _create(
+        self, record: Container, bundle: str, sandbox: Sandbox, undo: AsyncExitStack
+    ) -> tuple[Process, int]:
         """The container, with its first process waiting to be let go: (monitor, pid)."""
-        around, record = self._around, self.record
+        around = self._around
         try:
             launch = Launch(
                 rootfs=f"{bundle}/rootfs", user=User(), machine=around.host.machine, cgroup_path=self._cgroup_path(),
