@@ -55,6 +55,7 @@ HOSTS: list[tuple[dict[str, Any], str]] = [
     ({"Isolation": "hyperv"}, "invalid isolation (hyperv): linux only supports 'default'"),
     ({"PortBindings": {"80/tcp": [{"HostPort": "x"}]}}, 'invalid port specification: "x"'),
     ({"PortBindings": {"80/tcp": [{"HostPort": "70000"}]}}, 'invalid port specification: "70000"'),
+    ({"PortBindings": {"0/tcp": [{"HostPort": "8080"}]}}, 'invalid port specification: "0/tcp"'),
     ({"PortBindings": {"80/tcp": [{"HostIp": "x", "HostPort": "1"}]}}, 'invalid JSON: ParseAddr("x"): unable to parse IP'),
     ({"PortBindings": {"x": [{"HostPort": "1"}]}}, "invalid JSON: invalid port 'x': invalid syntax"),
     ({"PortBindings": {"80-81/tcp": [{"HostPort": "18999"}]}}, "invalid JSON: invalid port '80-81': invalid syntax"),

@@ -205,7 +205,8 @@ def _network(value: HostConfig) -> None:
             except ValueError as error:
                 raise InvalidArgument(f'invalid IP address in add-host: "{address}"') from error
     for port, bindings in (value.port_bindings or {}).items():
-        parse_port(port)
+        if parse_port(port)[0] == 0:
+            raise InvalidArgument(f'invalid port specification: "{port}"')
         for binding in bindings or []:
             if binding.host_ip:
                 _address(binding.host_ip)
