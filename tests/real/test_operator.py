@@ -141,7 +141,7 @@ def test_metrics(make_daemon: MakeDaemon) -> None:
     )
     daemon.client.containers.run("busybox", "true", remove=True)
     assert container.exec_run("true").exit_code == 0
-    for event in daemon.client.events(since=0, filters={"event": "exec_die"}, decode=True):
+    for event in daemon.client.events(since=1, filters={"event": "exec_die"}, decode=True):
         if event["Actor"]["Attributes"]["exitCode"] == "1":
             break
     while not (now := scrape())["engine_daemon_health_checks_failed_total"]:
@@ -281,7 +281,7 @@ def test_requests_under_way_are_answered_before_the_end(make_daemon: MakeDaemon)
 
     worker = threading.Thread(target=stop)
     worker.start()
-    for event in daemon.client.events(since=0, filters={"event": "kill"}, decode=True):
+    for event in daemon.client.events(since=1, filters={"event": "kill"}, decode=True):
         assert event["Actor"]["Attributes"]["signal"] == "15"
         break
     began = time.monotonic()
