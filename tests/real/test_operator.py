@@ -4,6 +4,7 @@ containers."""
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 import urllib.request
@@ -203,6 +205,12 @@ def test_tls_with_client_certificates(make_daemon: MakeDaemon, tmp_path: Path, p
     client("run", "-d", "--name", "web", "busybox", "sleep", "1000")
     assert client("exec", "-i", "web", "wc", "-c", given=much).split() == [b"2000000"]
     assert client("exec", "web", "echo", "out") == b"out\n"
+    (tmp_path / "much").write_bytes(much)
+    client("cp", f"{tmp_path}/much", "web:/tmp/much")
+    with tarfile.open(fileobj=io.BytesIO(client("cp", "web:/tmp/much", "-"))) as tar:
+        member = tar.extractfile("much")
+        assert member is not None and member.read() == much
+    client("load", given=client("save", "busybox"))
     client("rm", "-f", "web")
     refused = subprocess.run([*command, "ps"], env=environment, capture_output=True, text=True, timeout=30)
     assert refused.returncode != 0 and "certificate required" in refused.stderr.lower().replace("_", " ")

@@ -13,7 +13,7 @@ import posixpath
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
 from naru.api.exchange import Exchange
@@ -21,6 +21,9 @@ from naru.api.parameters import Query, Version, parse_version
 from naru.api.status import error_body, status_of
 from naru.errors import InvalidArgument, NaruError, NotFound
 from naru.wire.decode import decode_object, encode
+
+if TYPE_CHECKING:
+    from naru.snapshots.tarstream import Sink
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +82,11 @@ class Request:
         await self.exchange.begin(200, headers)
         async for piece in pieces:
             await self.exchange.write(piece)
+
+    async def produce(self, headers: list[tuple[str, str]], work: Callable[[Sink], None]) -> None:
+        """A body written by work in a thread: for what is large."""
+        await self.exchange.begin(200, headers)
+        await self.exchange.produce(work)
 
     async def done(self, status: int = 204) -> None:
         await self.exchange.send(status)

@@ -1,7 +1,7 @@
 """HTTP/1.1 as the Engine API needs it: streams both ways, upgrades, half-close, and clients that vanish.
 
-Owns connections. Parsing is httptools' (llhttp), imported here only; a general framework would hide the transport, which
-hijacking needs bare.
+Owns connections. Heads are parsed by httptools (llhttp), imported here only, bodies told apart by `framing`; a general
+framework would hide the transport, which hijacking and bulk transfers need bare.
 
  - Requests of one connection are answered one after the other; a body is read as fast as its handler reads it.
  - A client that goes away while its answer is being produced cancels the handler. What a handler asked an owner task to
@@ -17,12 +17,15 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import TypeVar, cast
 
 import httptools
 
-from naru.api.exchange import HIGH_WATER, Duplex, Exchange
+from naru.api.exchange import HIGH_WATER, Body, Duplex, Exchange
+from naru.api.framing import BadFraming, Chunked, Framing, Sized
+from naru.api.lentstream import LentStream
 from naru.api.tls import TlsConnection
+from naru.linux.lent import Lent, LentSocket
 from naru.linux.sockets import Hangups, unread_bytes
 
 log = logging.getLogger(__name__)
@@ -30,6 +33,7 @@ log = logging.getLogger(__name__)
 _HEAD_LIMIT = 1 << 20
 _TAKEN_S, _LOOK_S = 0.1, 0.001
 Handler = Callable[[Exchange], Awaitable[None]]
+L = TypeVar("L", bound=Lent)
 
 
 class BadRequest(Exception):
@@ -48,7 +52,11 @@ class Connection(asyncio.Protocol):
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._head_size = 0
+        self._tail = b""  # of a head that has not ended yet
         self._incoming: Exchange | None = None
+        self._framing: Framing | None = None  # of the body that comes in
+        self._lent: list[Lent] = []
+        self._deaf = False  # what came was not HTTP, and nobody looks at what follows
         self._queue: list[Exchange] = []
         self._task: asyncio.Task[None] | None = None
         self._duplex: Duplex | None = None
@@ -76,6 +84,8 @@ class Connection(asyncio.Protocol):
         self._server.hangups.forget(self._fd)
         self._transport = None
         self._writable.set()
+        for lent in self._lent:
+            lent.stop()
         if self._duplex is not None:
             self._duplex.lost()
         elif self._incoming is not None:
@@ -94,8 +104,8 @@ class Connection(asyncio.Protocol):
             self._duplex.feed(data)
         elif self._upgraded:
             self._after_upgrade(data)
-        else:
-            self._parse(data)
+        elif not self._deaf:
+            self._take(data)
 
     def eof_received(self) -> bool:
         self._eof = True
@@ -134,6 +144,45 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    async def lend(self) -> Lent:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client has closed the connection")
+        if isinstance(transport, TlsConnection):  # what a thread wrote to the socket itself would not be encrypted
+            return self._remember(LentStream(self.write))
+        transport.set_write_buffer_limits(high=0)  # "writable" now means: it is empty
+        try:
+            await self._writable.wait()
+        finally:
+            transport.set_write_buffer_limits(high=HIGH_WATER)
+        if self._transport is None:
+            raise ConnectionResetError("the client has closed the connection")
+        return self._remember(LentSocket(self._transport.get_extra_info("socket")))
+
+    def _remember(self, lent: L) -> L:
+        """It is stopped when the client goes away."""
+        self._lent = [lent, *(other for other in self._lent if not other.closed)]
+        return lent
+
+    def lend_body(self, body: Body) -> tuple[LentSocket, Framing] | None:
+        if (
+            self._transport is None
+            or self._framing is None
+            or self._incoming is None
+            or self._incoming.body is not body
+            or isinstance(self._transport, TlsConnection)
+        ):
+            return None
+        self.pause()
+        return self._remember(LentSocket(self._transport.get_extra_info("socket"))), self._framing
+
+    def body_taken(self, body: Body) -> None:
+        if self._framing is not None and self._framing.done:
+            self._end_body()
+            self.resume()
+        else:
+            body.end(broken=True)
+
     def become_duplex(self) -> Duplex:
         self._duplex = Duplex(self, self._early)
         self._early = b""
@@ -164,15 +213,51 @@ class Connection(asyncio.Protocol):
 
     # -- parser -------------------------------------------------------------------------------------------------
 
-    def _parse(self, data: bytes) -> None:
+    def _take(self, data: bytes) -> None:
+        """Heads, and bodies, as they come."""
+        while data and not self._upgraded and not self._deaf:
+            data = self._take_head(data) if self._framing is None else self._take_body(data)
+
+    def _take_head(self, data: bytes) -> bytes:
+        """The parser gets to see nothing behind a head; what is left."""
+        seen = self._tail + data
+        end = seen.find(b"\r\n\r\n")
+        self._tail, size = (seen[-3:], len(data)) if end < 0 else (b"", end + 4 - len(self._tail))
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(data[:size])
         except httptools.HttpParserUpgrade as upgrade:
             self._upgraded = True
             self._after_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             cause = error.__context__ if isinstance(error.__context__, BadRequest) else error
             self._refuse(cause)
+        return data[size:]
+
+    def _take_body(self, data: bytes) -> bytes:
+        assert self._framing is not None and self._incoming is not None
+        framing, body, at = self._framing, self._incoming.body, 0
+        try:
+            while at < len(data) and not framing.done:
+                if framing.left:
+                    piece = data[at : at + framing.left] if at or framing.left < len(data) else data
+                    framing.took(len(piece))
+                    body.feed(piece)
+                    at += len(piece)
+                else:
+                    at += framing.frame(data, at)
+        except BadFraming as error:
+            self._refuse(error)
+            return b""
+        if framing.done:
+            self._end_body()
+        return data[at:]
+
+    def _end_body(self) -> None:
+        """The body of the request that comes in is complete; a head comes next."""
+        assert self._incoming is not None
+        self._incoming.body.end()
+        self._incoming = self._framing = None
+        self._parser = httptools.HttpRequestParser(self)
 
     def _after_upgrade(self, data: bytes) -> None:
         """llhttp stops at the headers of a request that offers an upgrade; its body is still to be told from the stream."""
@@ -189,6 +274,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self, error: Exception) -> None:
         log.debug("bad request: %s", error)
         self.keep_alive = False
+        self._deaf = True
         if self._transport is not None and self._task is None:
             status = error.args[0] if isinstance(error, BadRequest) else "400 Bad Request"
             self._transport.write(
@@ -223,14 +309,15 @@ class Connection(asyncio.Protocol):
         length = exchange.headers.get("content-length", "0")
         self._body_left = int(length) if length.isdigit() else 0
         self._incoming = exchange
+        if not self._parser.should_upgrade():
+            if "transfer-encoding" in exchange.headers:
+                self._framing = Chunked()
+            elif self._body_left:
+                self._framing = Sized(self._body_left)
         self._queue.append(exchange)
         if self._task is None:
             self.keep_alive = self._parser.should_keep_alive()
             self._next()
-
-    def on_body(self, data: bytes) -> None:
-        if self._incoming is not None:
-            self._incoming.body.feed(data)
 
     def on_message_complete(self) -> None:
         if self._incoming is not None and not (self._parser.should_upgrade() and self._body_left):
@@ -272,8 +359,7 @@ class Connection(asyncio.Protocol):
             self._upgraded, early, self._early = False, self._early, b""
             self._parser = httptools.HttpRequestParser(self)
             self.resume()
-            if early:
-                self._parse(early)
+            self._take(early)
         self.resume()
         self._next()
 

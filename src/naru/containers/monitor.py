@@ -32,13 +32,13 @@ from naru.containers.watching import Files
 from naru.errors import Internal
 from naru.linux import process
 from naru.linux.cgroup import Cgroup
-from naru.linux.erase import Trash
 from naru.linux.host import UNIFIED, Host
 from naru.linux.identity import Process
 from naru.linux.mounts import Without, run_in_private_namespace
 from naru.linux.moves import Moves
 from naru.linux.sealed import SealedProgram
 from naru.linux.syscalls import umount
+from naru.linux.trash import Trash
 
 log = logging.getLogger(__name__)
 _ENV = {

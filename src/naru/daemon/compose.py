@@ -58,8 +58,8 @@ from naru.errors import Conflict, Unsupported
 from naru.events import Bus
 from naru.images.service import Images
 from naru.linux.cgroup import vacate_root
-from naru.linux.erase import Trash
 from naru.linux.host import Host, probe
+from naru.linux.trash import Trash
 from naru.logs.service import Logs
 from naru.networks.service import Networks
 from naru.oci.image import Platform

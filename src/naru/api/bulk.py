@@ -1,0 +1,89 @@
+"""Bodies by a thread, straight on the client's socket: answers that are written (`Outlet`), requests that are moved (`move`).
+
+Everything here blocks and runs in a thread; the event loop lends the socket (`http.Connection.lend`) and waits.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from naru.api.framing import BadFraming, Framing
+from naru.linux.lent import Lent, LentSocket
+
+_BATCH = 1 << 17  # small writes are gathered: a chunk of its own for each would cost more than the copy
+_SMALL = 1 << 16  # files up to here are read, and go with what is gathered
+_CHUNK = 1 << 20  # clients may hold a chunk in memory
+_PEEK = 64  # the end of a chunk and the size of the next fit in here
+
+
+class Outlet:
+    """The body of an answer, in chunks or (HTTP/1.0) bare; or of none (HEAD). A `tarstream.Sink`.
+
+    Raises ConnectionError when the client is gone.
+    """
+
+    def __init__(self, lent: Lent, *, chunked: bool, silent: bool) -> None:
+        self._lent = lent
+        self._chunked = chunked
+        self._silent = silent
+        self._gathered = bytearray()
+
+    def write(self, data: bytes) -> None:
+        self._gathered += data
+        if len(self._gathered) >= _BATCH:
+            self.flush()
+
+    def send_file(self, fd: int, size_bytes: int) -> None:
+        """Exactly that many bytes of the file, from its position; zeros for what it does not have. Raises OSError."""
+        if size_bytes <= _SMALL:
+            data = b""
+            while len(data) < size_bytes and (piece := os.read(fd, size_bytes - len(data))):
+                data += piece
+            self.write(data + bytes(size_bytes - len(data)))
+            return
+        self.flush()
+        if self._silent:
+            return
+        while size_bytes:
+            size = min(size_bytes, _CHUNK)
+            if self._chunked:
+                self._lent.send([b"%x\r\n" % size])
+            try:
+                self._lent.send_file(fd, size)
+            finally:
+                if self._chunked:
+                    self._lent.send([b"\r\n"])
+            size_bytes -= size
+
+    def flush(self) -> None:
+        data, self._gathered = self._gathered, bytearray()
+        if data and not self._silent:
+            self._lent.send([b"%x\r\n" % len(data), data, b"\r\n"] if self._chunked else [data])
+
+
+def move(lent: LentSocket, framing: Framing, held: Iterable[bytes], pipe: int) -> None:
+    """The content of a request's body into a pipe, to its end or until nobody reads the pipe any more.
+
+    `held` is what had arrived before, without framing; `framing` knows how it goes on, and is `done` if the end was reached.
+    Raises ConnectionError if the client went away in the middle or sends nonsense.
+    """
+    try:
+        for piece in held:
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(pipe, view) :]
+        while not framing.done:
+            if framing.left:
+                count = lent.splice(pipe, framing.left)
+                framing.took(count)
+            else:
+                data = lent.peek(_PEEK)
+                count = framing.frame(data)
+                lent.skip(count)
+            if not count:
+                raise ConnectionResetError("the client closed the connection in the middle of the request body")
+    except BrokenPipeError:
+        return
+    except BadFraming as error:
+        raise ConnectionError(f"bad request body: {error}") from error
