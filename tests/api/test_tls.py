@@ -8,6 +8,7 @@ import os
 import socket
 import ssl
 import subprocess
+import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
@@ -113,6 +114,43 @@ def test_bodies_and_connections_that_stay(certificate: Path) -> None:
                     assert length == size and file.read(length) == b"y" * size
 
     run(body, server, client)
+
+
+async def bulk(exchange: Exchange) -> None:
+    """Gives back what it was sent, both ways in bulk."""
+    read_end, write_end = os.pipe()
+
+    async def pour() -> None:
+        await exchange.body.pour(write_end)
+        os.close(write_end)
+
+    pouring = asyncio.ensure_future(pour())
+    await exchange.begin(200, [])
+
+    def work(sink: Any) -> None:
+        while data := os.read(read_end, 65536):
+            sink.write(data)
+        with tempfile.TemporaryFile() as file:
+            file.write(b"file")
+            file.seek(0)
+            sink.send_file(file.fileno(), 6)  # two bytes more than it has
+
+    await exchange.produce(work)
+    await pouring
+    os.close(read_end)
+
+
+def test_bulk_is_encrypted_too(certificate: Path) -> None:
+    server, mine = contexts(certificate)
+
+    def client(port: int) -> None:
+        connection = http.client.HTTPSConnection("127.0.0.1", port, context=mine)
+        sent = b"z" * 1_000_000
+        connection.request("PUT", "/", sent)
+        assert connection.getresponse().read() == sent + b"file\0\0"
+        connection.close()
+
+    run(bulk, server, client)
 
 
 def test_who_has_no_certificate_is_told_so(certificate: Path) -> None:

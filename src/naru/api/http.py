@@ -17,15 +17,14 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar, cast
+from typing import cast
 
 import httptools
 
 from naru.api.exchange import HIGH_WATER, Body, Duplex, Exchange
 from naru.api.framing import BadFraming, Chunked, Framing, Sized
-from naru.api.lentstream import LentStream
 from naru.api.tls import TlsConnection
-from naru.linux.lent import Lent, LentSocket
+from naru.linux.lent import LentSocket
 from naru.linux.sockets import Hangups, unread_bytes
 
 log = logging.getLogger(__name__)
@@ -33,7 +32,6 @@ log = logging.getLogger(__name__)
 _HEAD_LIMIT = 1 << 20
 _TAKEN_S, _LOOK_S = 0.1, 0.001
 Handler = Callable[[Exchange], Awaitable[None]]
-L = TypeVar("L", bound=Lent)
 
 
 class BadRequest(Exception):
@@ -48,6 +46,7 @@ class Connection(asyncio.Protocol):
         self._handler = handler
         self._transport: asyncio.Transport | None = None
         self._fd = -1
+        self._bare = True  # what is written goes out as it is
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
@@ -55,7 +54,7 @@ class Connection(asyncio.Protocol):
         self._tail = b""  # of a head that has not ended yet
         self._incoming: Exchange | None = None
         self._framing: Framing | None = None  # of the body that comes in
-        self._lent: list[Lent] = []
+        self._lent: list[LentSocket] = []
         self._deaf = False  # what came was not HTTP, and nobody looks at what follows
         self._queue: list[Exchange] = []
         self._task: asyncio.Task[None] | None = None
@@ -77,6 +76,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
         self._fd = self._transport.get_extra_info("socket").fileno()
+        self._bare = self._transport.get_extra_info("ssl_object") is None
         self._server.connections.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -144,12 +144,12 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    async def lend(self) -> Lent:
+    async def lend(self) -> LentSocket | None:
         transport = self._transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has closed the connection")
-        if isinstance(transport, TlsConnection):  # what a thread wrote to the socket itself would not be encrypted
-            return self._remember(LentStream(self.write))
+        if not self._bare:
+            return None
         transport.set_write_buffer_limits(high=0)  # "writable" now means: it is empty
         try:
             await self._writable.wait()
@@ -157,24 +157,25 @@ class Connection(asyncio.Protocol):
             transport.set_write_buffer_limits(high=HIGH_WATER)
         if self._transport is None:
             raise ConnectionResetError("the client has closed the connection")
-        return self._remember(LentSocket(self._transport.get_extra_info("socket")))
+        return self._lend()
 
-    def _remember(self, lent: L) -> L:
-        """It is stopped when the client goes away."""
+    def _lend(self) -> LentSocket:
+        assert self._transport is not None
+        lent = LentSocket(self._transport.get_extra_info("socket"))
         self._lent = [lent, *(other for other in self._lent if not other.closed)]
         return lent
 
     def lend_body(self, body: Body) -> tuple[LentSocket, Framing] | None:
         if (
             self._transport is None
+            or not self._bare
             or self._framing is None
             or self._incoming is None
             or self._incoming.body is not body
-            or isinstance(self._transport, TlsConnection)
         ):
             return None
         self.pause()
-        return self._remember(LentSocket(self._transport.get_extra_info("socket"))), self._framing
+        return self._lend(), self._framing
 
     def body_taken(self, body: Body) -> None:
         if self._framing is not None and self._framing.done:

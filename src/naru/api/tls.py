@@ -140,4 +140,6 @@ class TlsConnection(asyncio.Transport, asyncio.Protocol):
             self._raw.set_write_buffer_limits(high, low)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
+        if name == "ssl_object":
+            return self._tls
         return default if self._raw is None else self._raw.get_extra_info(name, default)

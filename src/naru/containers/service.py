@@ -283,14 +283,10 @@ class Containers:
             raise Conflict(f"container {owner.record.id} is restarting, wait until the container is running")
         if status is Status.RUNNING:
             return await ConmonStdio.connect(self._around.runtime.bundle(owner.record.id))
-        pending = PendingAttach()
-        owner.pending.append(pending)
-        return pending
+        return owner.pending.add()
 
     def drop(self, owner: Owner, pending: PendingAttach) -> None:
-        if pending in owner.pending:
-            owner.pending.remove(pending)
-        pending.settle(None)
+        owner.pending.drop(pending)
 
     async def resize(self, text: str, height: int, width: int) -> None:
         owner = self.find(text)

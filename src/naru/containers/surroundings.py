@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from naru.errors import InvalidArgument, NotFound
 from naru.events import Bus, Event
 from naru.images.service import Images
 from naru.images.values import Use
+from naru.linux.cgroup import Cgroup
 from naru.linux.host import Host
 from naru.linux.mounts import Mount
 from naru.logs.service import Logs
@@ -77,6 +79,14 @@ class Surroundings:
         if record.host.log_config.type == "none":
             return None
         return os.path.join(self.directory(record.id), f"{record.id}.log")
+
+    def cgroup_path(self, record: Container) -> str:
+        """Beneath the root whatever the client wrote: what is at this path is killed and removed."""
+        parent = record.host.cgroup_parent or self.cgroup_parent
+        return posixpath.normpath(f"/{parent.strip('/')}/{record.id}")
+
+    def cgroup(self, record: Container) -> Cgroup:
+        return Cgroup(self.host, self.cgroup_path(record))
 
     def volume_users(self, name: str) -> list[str]:
         """Ids of the containers that have this volume."""

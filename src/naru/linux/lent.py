@@ -34,25 +34,6 @@ class _Duplicable(Protocol):
     def dup(self) -> socket.socket: ...
 
 
-class Lent(Protocol):
-    """What a thread may write to instead of the event loop: a socket, or what stands for one."""
-
-    @property
-    def closed(self) -> bool: ...
-
-    def stop(self) -> None:
-        """Whoever waits in a call of this object, or will, gets Stopped."""
-        ...
-
-    def close(self) -> None: ...
-
-    def widen(self) -> None: ...
-
-    def send(self, buffers: Sequence[bytes | bytearray | memoryview]) -> None: ...
-
-    def send_file(self, fd: int, size_bytes: int) -> None: ...
-
-
 class LentSocket:
     """A second descriptor of a socket that does not block; used by one thread, closed with `close`."""
 
@@ -151,7 +132,7 @@ class LentSocket:
         return self._when(self._readable, os.splice, self._sock.fileno(), pipe, count)
 
 
-async def use_lent(lent: Lent, work: Callable[[], T]) -> T:
+async def use_lent(lent: LentSocket, work: Callable[[], T]) -> T:
     """The result of work, done in a thread of its own that is gone when this returns or raises; so is the descriptor.
 
     Cancelled, it stops the lent socket, and work hears of it there.
