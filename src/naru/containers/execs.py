@@ -32,6 +32,8 @@ from naru.linux.files import Root
 from naru.linux.process import DEVNULL, Child
 from naru.wire.container import ExecRequest
 
+_KILLED = 128  # and the signal's number
+
 
 @dataclass(frozen=True, slots=True)
 class ExecState:
@@ -240,7 +242,16 @@ class Execs:
             message = self._around.runtime.last_error(self._file(item, ".log"))
             cwd = request.working_dir or item.owner.record.config.working_dir
             item.failure, code = exec_failure(message, request.cmd or [], cwd)
+        elif code >= _KILLED:
+            self._end_orphan(item)
         self._finish(item, code)
+
+    def _end_orphan(self, item: Exec) -> None:
+        """The process of an exec whose runtime was killed: nobody waits for it any more."""
+        pid = self.pid(item)
+        if pid != item.state.pid and pid in item.owner.cgroup().pids():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _finish(self, item: Exec, code: int) -> None:
         item.state = replace(item.state, running=False, exit_code=code)

@@ -20,6 +20,7 @@ import fcntl
 import json
 import logging
 import os
+import signal
 import struct
 import termios
 from collections.abc import Callable, Mapping, Sequence
@@ -161,14 +162,28 @@ class Runtime:
             os.close(sync_write)
         try:
             answer = await _read_line(sync_read)
+        except BaseException:
+            await self._end_creation(id, pid)
+            raise
         finally:
             os.close(sync_read)
         container_pid = int(answer.get("data", -1))
         monitor = Process.of(pid)
         if container_pid <= 0 or monitor is None:
-            await process.Child(pid).wait_exit()
+            await self._end_creation(id, pid)
             raise RuntimeFailure(str(answer.get("message") or "the runtime failed without a word").strip())
         return monitor, container_pid
+
+    async def _end_creation(self, id: str, monitor: int) -> None:
+        """Neither the monitor, a child of ours, nor the runtime goes on: it would make cgroups after we have cleared them."""
+        child = process.Child(monitor)
+        with suppress(ProcessLookupError):
+            child.signal(signal.SIGKILL)
+        await child.wait_exit()
+        for found, runtime in self.find_processes()[1]:
+            if found == id:
+                runtime.kill()
+                await runtime.wait_end_within(KILL_GRACE_S)
 
     def _conmon_argv(self, id: str, bundle: str, log_path: str | None) -> list[str]:
         runtime, *options = self._command(id)
@@ -347,6 +362,8 @@ async def _read_line(fd: int) -> dict[str, Any]:
         if not piece:
             break
         data += piece
+    if not data:
+        return {"message": "the container's monitor was killed"}
     try:
         value = json.loads(data)
     except ValueError as error:

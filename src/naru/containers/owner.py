@@ -83,6 +83,9 @@ class Owner:
                 result = await work()
             except NaruError as error:
                 _fail(future, error)
+            except OSError as error:  # of the host's disk or kernel, which is not a fault of ours
+                log.error("container %s: %s", self.record.id[:12], error)
+                _fail(future, Internal(f"container {self.record.id}: {error.filename or ''}: {error.strerror}"))
             except Exception as error:
                 log.exception("container %s: %s", self.record.id[:12], error)
                 _fail(future, Internal(f"container {self.record.id}: {error}"))
@@ -104,6 +107,7 @@ class Owner:
         if Action.CANCEL_RESTART in step.actions:
             self._cancel_restart()
         self._user_stopped = False
+        await self._around.wait_sources(self.record.mounts)
         await self._launch(restarts=0)
 
     async def signal(self, number: int, *, announce: bool = True) -> None:
@@ -149,22 +153,19 @@ class Owner:
 
     async def rename(self, name: str) -> None:
         old = self.record.name
-        self.record = replace(self.record, name=name)
-        self._store()
+        self._keep(replace(self.record, name=name))
         self.announce("rename", oldName=f"/{old}")
 
     async def change(self, change: Callable[[Container], Container]) -> None:
         """Replace what the user asked for; the state stays the owner's."""
-        self.record = change(self.record)
-        self._store()
+        self._keep(change(self.record))
 
     async def update(self, change: Callable[[Container], Container]) -> None:
         """New limits, at once if it runs. Raises Internal in the runtime's words; then the old ones stand."""
         changed = change(self.record)
         if self.record.state.status.is_live:
             await apply_limits(self._around, changed)
-        self.record = changed
-        self._store()
+        self._keep(changed)
         self.announce("update")
 
     async def finish_removal(self) -> None:
@@ -174,6 +175,18 @@ class Owner:
     async def settle_missed_end(self) -> None:
         """It ended while no daemon watched."""
         await self._settle()
+
+    def agree_on_pause(self) -> None:
+        """A daemon may have died between the freezing of the processes, or their thawing, and its note of it."""
+        frozen = self.cgroup().is_frozen()
+        if frozen != (self.record.state.status is Status.PAUSED):
+            self._publish(status=Status.PAUSED if frozen else Status.RUNNING)
+
+    def bury_soon(self) -> asyncio.Future[None]:
+        """What a run has left is cleared in the background; the next start waits for that."""
+        if self._burial is None or self._burial.done():
+            self._burial = asyncio.ensure_future(self._remove_run())
+        return self._burial
 
     def restart_soon(self) -> None:
         """Its policy wants it to run; an error is its own, and recorded."""
@@ -261,13 +274,14 @@ class Owner:
                 delay_ns / 1e9, self._submit, lambda: self._restart_now(restarts)
             )
         self._waiters.ended(end.code)
-        self._burial = asyncio.ensure_future(self._remove_run())
+        self.bury_soon()
         if auto_remove and self.record.host.auto_remove and delay_ns is None:
             await self._delete(volumes=True)
 
     async def _restart_now(self, restarts: int) -> None:
         self._restart = None
         if Action.LAUNCH in self._step(Event.RESTART_DUE).actions:
+            await self._around.wait_sources(self.record.mounts)
             await self._launch(restarts=restarts)
 
     def _cancel_restart(self) -> None:
@@ -280,17 +294,21 @@ class Owner:
         process = Process(state.monitor_pid, state.monitor_start)
         self.cgroup().kill()
         if not await self._watch.wait_end_within(monitor.KILL_GRACE_S):
-            process.kill()
+            if not self.cgroup().pids():  # it is the monitor that does not end
+                process.kill()
             if not await self._watch.wait_end_within(1.0):
-                raise Internal(f"container {self.record.id}: its processes do not end")
+                raise Internal(
+                    f'cannot remove container "{self.record.name}": could not kill: tried to kill container, but did not '
+                    "receive an exit event"
+                )
         await self._settle(auto_remove=False)
 
     async def _wait_buried(self) -> None:
         """Nothing of an earlier run is left: its mounts stand on the same directories."""
         await self._watch.wait_gone()
-        if self._burial is not None:
-            await self._burial
-            self._burial = None
+        burial, self._burial = self._burial, None
+        if burial is not None:
+            await burial
 
     async def _remove_run(self) -> None:
         await self._around.runtime.bury(self.record.id, self.cgroup())
@@ -299,10 +317,10 @@ class Owner:
         self._publish(status=Status.REMOVING)
         try:
             await self._around.delete_files(self.record, volumes)
-        except OSError as error:
-            self._publish(status=Status.DEAD, error=f"{error.strerror}: {error.filename}")
+            self._around.forget(self)
+        except (OSError, NaruError) as error:
+            self._publish(status=Status.DEAD, error=str(error))
             raise Internal(f"container {self.record.id}: driver failed to remove root filesystem: {error}") from error
-        self._around.forget(self)
         self._removed = True
         self.pending.release()
         self.announce("destroy")
@@ -320,8 +338,21 @@ class Owner:
         return self._around.cgroup(self.record)
 
     def _publish(self, **changes: Any) -> None:
+        """What is so is so, even where it cannot be written down: the next daemon asks the kernel and the monitor's files."""
         self.record = self.record.with_state(**changes)
-        self._store()
+        try:
+            self._store()
+        except Internal as error:
+            log.error("container %s: that it is %s: %s", self.record.id[:12], self.record.state.status.value, error)
+
+    def _keep(self, record: Container) -> None:
+        """Raises Internal, and then nothing has changed."""
+        old, self.record = self.record, record
+        try:
+            self._store()
+        except Internal:
+            self.record = old
+            raise
 
     def _store(self) -> None:
         self._around.db.write(

@@ -24,7 +24,7 @@ from naru.oci.image import Platform
 from naru.wire.container import CreateRequest, EndpointSettings, UpdateRequest
 from naru.wire.decode import replace_struct
 
-_AFTER_KILL_S = 15.0
+_AFTER_KILL_S = 12.0  # what Docker gives processes in the kernel before it says that they do not end
 _KILL_S = 10.0
 
 
@@ -75,6 +75,7 @@ class Containers:
             plan = creation.plan(reserved, request, image, flat_read_only=flat_read_only)
             if image is not None:
                 await around.images.unpack(image)
+            await around.wait_sources([item.point for item in plan.mounts])
             async with AsyncExitStack() as undo:
                 record = creation.realise(plan, undo)
                 undo.pop_all()

@@ -23,6 +23,7 @@ from naru.images.values import Use
 from naru.linux.cgroup import Cgroup
 from naru.linux.host import Host
 from naru.linux.mounts import Mount
+from naru.linux.threads import in_own_thread
 from naru.logs.service import Logs
 from naru.oci.digest import Digest
 from naru.snapshots.overlay import Snapshots
@@ -101,6 +102,14 @@ class Surroundings:
         stand = [Use(r.id, r.image_id, r.config.image, r.state.status.is_live) for r in records if r.image_id]
         mounted = [(r, mount) for r in records for mount in r.mounts if mount.image_id]
         return stand + [Use(r.id, mount.image_id, mount.name, r.state.status.is_live) for r, mount in mounted]
+
+    @staticmethod
+    async def wait_sources(mounts: Sequence[MountPoint]) -> None:
+        """The binds' sources answer when this returns. One on a file system whose server is away holds up its own container
+        here, and not everybody."""
+        sources = [mount.source for mount in mounts if mount.kind == "bind"]
+        if sources:
+            await in_own_thread(lambda: [os.path.lexists(source) for source in sources])
 
     def actual_mounts(self, record: Container) -> tuple[MountPoint, ...]:
         """The record's mounts with what is really mounted for a volume that has options of its own."""

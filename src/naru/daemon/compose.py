@@ -58,6 +58,7 @@ from naru.errors import Conflict, Unsupported
 from naru.events import Bus
 from naru.images.service import Images
 from naru.linux.cgroup import vacate_root
+from naru.linux.files import write_atomic
 from naru.linux.host import Host, probe
 from naru.linux.trash import Trash
 from naru.logs.service import Logs
@@ -67,11 +68,13 @@ from naru.remote.client import RegistryClient
 from naru.remote.fetch import Fetcher
 from naru.snapshots.overlay import Snapshots
 from naru.store.db import Database
+from naru.store.reserve import Reserve
 from naru.volumes.service import Volumes
 
 log = logging.getLogger(__name__)
 
 _USER_AGENT = f"naru/{naru.__version__}"
+_ENGINE_ID_LIMIT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
         _make_roots(config)
         _lock(config, stack)
-        db = Database(os.path.join(config.data_root, "naru.db"))
+        db = Database(os.path.join(config.data_root, "naru.db"), Reserve(os.path.join(config.data_root, "reserve")))
         stack.callback(db.close)
         if db.damaged:
             log.error("the database was damaged: it has been put aside as %s, and a new one begun", db.damaged)
@@ -140,12 +143,16 @@ def _engine_id(config: Config) -> str:
     path = os.path.join(config.data_root, "engine-id")
     try:
         with open(path) as file:
-            return file.read().strip()
-    except FileNotFoundError:
-        made = "-".join(secrets.token_hex(n) for n in (4, 2, 2, 2, 6))
-        with open(path, "w") as file:
-            file.write(made)
-        return made
+            if found := file.read(_ENGINE_ID_LIMIT).strip():
+                return found
+    except (FileNotFoundError, UnicodeDecodeError):
+        pass
+    made = "-".join(secrets.token_hex(n) for n in (4, 2, 2, 2, 6))
+    try:
+        write_atomic(path, made.encode(), durable=True)
+    except OSError as error:  # a full disk is no reason not to start
+        log.error("the engine's id cannot be kept: %s: %s", error.filename or path, error.strerror)
+    return made
 
 
 async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitStack) -> Running:
