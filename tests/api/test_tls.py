@@ -204,3 +204,55 @@ def test_an_end_without_goodbye_is_no_end_of_the_input(certificate: Path) -> Non
 
     run(waiting, server, client)
     assert gone.is_set()
+
+
+def test_what_a_thread_sends_is_encrypted_too(certificate: Path, tmp_path: Path) -> None:
+    server, mine = contexts(certificate)
+    (tmp_path / "file").write_bytes(content := os.urandom(3_000_000))
+
+    async def handler(exchange: Exchange) -> None:
+        def work(sink: Any) -> None:
+            with open(tmp_path / "file", "rb") as file:
+                sink.write(b"head")
+                sink.send_file(file.fileno(), len(content) + 5)
+
+        await exchange.begin(200)
+        await exchange.produce(work)
+
+    def client(port: int) -> None:
+        connection = http.client.HTTPSConnection("127.0.0.1", port, context=mine)
+        connection.request("GET", "/")
+        assert connection.getresponse().read() == b"head" + content + bytes(5)
+        connection.request("GET", "/")  # the connection is still good
+        assert connection.getresponse().read(4) == b"head"
+        connection.close()
+
+    run(handler, server, client)
+
+
+def test_a_thread_ends_with_its_client(certificate: Path) -> None:
+    server, mine = contexts(certificate)
+    ended: list[BaseException] = []
+
+    async def handler(exchange: Exchange) -> None:
+        def work(sink: Any) -> None:
+            try:
+                while True:
+                    sink.write(bytes(1 << 18))
+            except BaseException as error:
+                ended.append(error)
+                raise
+
+        await exchange.begin(200)
+        await exchange.produce(work)
+
+    def client(port: int) -> None:
+        with (
+            socket.create_connection(("127.0.0.1", port)) as raw,
+            mine.wrap_socket(raw, server_hostname="127.0.0.1") as sock,
+        ):
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert sock.recv(100)
+
+    run(handler, server, client)
+    assert len(ended) == 1 and isinstance(ended[0], ConnectionError)

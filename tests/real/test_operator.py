@@ -4,6 +4,7 @@ containers."""
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 import urllib.request
@@ -141,7 +143,7 @@ def test_metrics(make_daemon: MakeDaemon) -> None:
     )
     daemon.client.containers.run("busybox", "true", remove=True)
     assert container.exec_run("true").exit_code == 0
-    for event in daemon.client.events(since=0, filters={"event": "exec_die"}, decode=True):
+    for event in daemon.client.events(since=1, filters={"event": "exec_die"}, decode=True):
         if event["Actor"]["Attributes"]["exitCode"] == "1":
             break
     while not (now := scrape())["engine_daemon_health_checks_failed_total"]:
@@ -203,6 +205,12 @@ def test_tls_with_client_certificates(make_daemon: MakeDaemon, tmp_path: Path, p
     client("run", "-d", "--name", "web", "busybox", "sleep", "1000")
     assert client("exec", "-i", "web", "wc", "-c", given=much).split() == [b"2000000"]
     assert client("exec", "web", "echo", "out") == b"out\n"
+    (tmp_path / "much").write_bytes(much)
+    client("cp", f"{tmp_path}/much", "web:/tmp/much")
+    with tarfile.open(fileobj=io.BytesIO(client("cp", "web:/tmp/much", "-"))) as tar:
+        member = tar.extractfile("much")
+        assert member is not None and member.read() == much
+    client("load", given=client("save", "busybox"))
     client("rm", "-f", "web")
     refused = subprocess.run([*command, "ps"], env=environment, capture_output=True, text=True, timeout=30)
     assert refused.returncode != 0 and "certificate required" in refused.stderr.lower().replace("_", " ")
@@ -281,7 +289,7 @@ def test_requests_under_way_are_answered_before_the_end(make_daemon: MakeDaemon)
 
     worker = threading.Thread(target=stop)
     worker.start()
-    for event in daemon.client.events(since=0, filters={"event": "kill"}, decode=True):
+    for event in daemon.client.events(since=1, filters={"event": "kill"}, decode=True):
         assert event["Actor"]["Attributes"]["signal"] == "15"
         break
     began = time.monotonic()

@@ -259,7 +259,7 @@ def _serving(
 ) -> Running:
     live = Live(config, engine, _engine_id(config))
     system = SystemRoutes(engine, builder.cache, live.shown())
-    live.on_change = lambda shown: setattr(system, "shown", shown)
+    live.on_change = system.show
     groups = (
         ContainerRoutes(engine), StreamRoutes(engine), ArchiveRoutes(engine), ImageRoutes(engine), NetworkRoutes(engine),
         BuildRoutes(builder, engine.images), system,

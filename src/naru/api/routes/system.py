@@ -42,7 +42,11 @@ class SystemRoutes:
     def __init__(self, engine: Engine, cache: Cache, shown: Shown) -> None:
         self._engine = engine
         self._cache = cache
-        self.shown = shown  # replaced whole when the configuration is reloaded
+        self.shown = shown
+
+    def show(self, shown: Shown) -> None:
+        """The configuration has been reloaded."""
+        self.shown = shown
 
     def routes(self) -> list[Route]:
         swarm = [
