@@ -12,7 +12,6 @@ from naru.snapshots.sinks import Copied
 from naru.snapshots.tarformat import Entry
 from naru.snapshots.tarstream import TarWriter
 
-
 settings.register_profile("naru", deadline=None)  # a busy machine is no fault of ours
 settings.load_profile("naru")
 
