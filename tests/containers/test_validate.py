@@ -52,7 +52,6 @@ HOSTS: list[tuple[dict[str, Any], str]] = [
     ({"PidMode": "nonsense"}, "invalid PID mode: nonsense"),
     ({"UTSMode": "nonsense"}, "invalid UTS mode: nonsense"),
     ({"CgroupnsMode": "nonsense"}, "invalid cgroup namespace mode: nonsense"),
-    ({"Runtime": "nonsense"}, "unknown or invalid runtime name: nonsense"),
     ({"Isolation": "hyperv"}, "invalid isolation (hyperv): linux only supports 'default'"),
     ({"PortBindings": {"80/tcp": [{"HostPort": "x"}]}}, 'invalid port specification: "x"'),
     ({"PortBindings": {"80/tcp": [{"HostPort": "70000"}]}}, 'invalid port specification: "70000"'),

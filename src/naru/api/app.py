@@ -115,8 +115,11 @@ def _compile(pattern: str) -> re.Pattern[str]:
 
 
 class App:
-    def __init__(self, routes: list[Route], fixed_headers: list[tuple[str, str]]) -> None:
+    def __init__(
+        self, routes: list[Route], fixed_headers: list[tuple[str, str]], min_version: Version = MIN_VERSION
+    ) -> None:
         self._fixed = fixed_headers
+        self._min_version = min_version
         self._routes: dict[
             tuple[str, str], list[tuple[re.Pattern[str], Handle]]
         ] = {}  # by method and first path segment
@@ -161,9 +164,9 @@ class App:
                 raise InvalidArgument(
                     f"client version {text} is too new. Maximum supported API version is {_dotted(MAX_VERSION)}"
                 )
-            if version < MIN_VERSION:
+            if version < self._min_version:
                 raise InvalidArgument(
-                    f"client version {text} is too old. Minimum supported API version is {_dotted(MIN_VERSION)}, "
+                    f"client version {text} is too old. Minimum supported API version is {_dotted(self._min_version)}, "
                     "please upgrade your client to a newer version"
                 )
         path = _lenient(path)

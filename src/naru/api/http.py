@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from typing import cast
@@ -23,6 +24,7 @@ import httptools
 from naru.api.exchange import HIGH_WATER, Body, Duplex, Exchange
 from naru.api.framing import BadFraming, Chunked, Framing, Sized
 from naru.api.heads import BadRequest, check_head, head_end
+from naru.api.tls import TlsConnection
 from naru.linux.lent import LentSocket
 from naru.linux.sockets import Hangups, unread_bytes
 
@@ -36,10 +38,12 @@ Handler = Callable[[Exchange], Awaitable[None]]
 class Connection(asyncio.Protocol):
     """One client connection: bytes → exchanges, one at a time."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, handler: Handler) -> None:
         self._server = server
+        self._handler = handler
         self._transport: asyncio.Transport | None = None
         self._fd = -1
+        self._bare = True  # what is written goes out as it is
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
@@ -69,6 +73,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
         self._fd = self._transport.get_extra_info("socket").fileno()
+        self._bare = self._transport.get_extra_info("ssl_object") is None
         self._server.connections.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -136,10 +141,12 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    async def lend(self) -> LentSocket:
+    async def lend(self) -> LentSocket | None:
         transport = self._transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has closed the connection")
+        if not self._bare:
+            return None
         transport.set_write_buffer_limits(high=0)  # "writable" now means: it is empty
         try:
             await self._writable.wait()
@@ -158,6 +165,7 @@ class Connection(asyncio.Protocol):
     def lend_body(self, body: Body) -> tuple[LentSocket, Framing] | None:
         if (
             self._transport is None
+            or not self._bare
             or self._framing is None
             or self._incoming is None
             or self._incoming.body is not body
@@ -195,6 +203,11 @@ class Connection(asyncio.Protocol):
         if self._expect:
             self._expect = False
             await self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    @property
+    def brief_task(self) -> asyncio.Task[None] | None:
+        """The handler at work on a request that will be answered at once, when it is; None for streams."""
+        return None if self._duplex is not None or self.cancel_on_close else self._task
 
     # -- parser -------------------------------------------------------------------------------------------------
 
@@ -317,7 +330,7 @@ class Connection(asyncio.Protocol):
 
     async def _handle(self, exchange: Exchange) -> None:
         try:
-            await self._server.handler(exchange)
+            await self._handler(exchange)
             if not exchange.hijacked:
                 await exchange.end()
         except ConnectionError:
@@ -363,21 +376,34 @@ class Server:
         assert self._group is not None, "serve() is not running"
         return self._group.create_task(work)  # type: ignore[arg-type]
 
-    async def listen(self, sock: socket.socket) -> None:
-        """Accept on a listening socket from now on."""
+    async def listen(
+        self, sock: socket.socket, tls: ssl.SSLContext | None = None, handler: Handler | None = None
+    ) -> None:
+        """Accept on a listening socket from now on; requests that come by it may have a handler of their own."""
         loop = asyncio.get_running_loop()
-        make = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
-        server = await make(lambda: Connection(self), sock=sock)
-        self._listeners.append(server)
+        mine = handler or self.handler
 
-    async def serve(self, stop: asyncio.Event) -> None:
-        """Until stop is set; then connections are closed and handlers cancelled."""
+        def make() -> asyncio.Protocol:
+            return Connection(self, mine) if tls is None else TlsConnection(tls, lambda: Connection(self, mine))
+
+        start = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
+        self._listeners.append(await start(make, sock=sock))
+
+    async def serve(self, stop: asyncio.Event, grace_s: Callable[[], float | None] = lambda: 0.0) -> None:
+        """Until stop is set. Then nobody new is let in; requests that have not begun to answer get `grace_s` to do so (None:
+        for ever), streams do not; connections are closed and handlers cancelled."""
         async with asyncio.TaskGroup() as self._group:
             await stop.wait()
             for listener in self._listeners:
                 listener.close()
+            await self._drain(grace_s())
             for connection in list(self.connections):
                 connection.close()
                 if connection._task is not None:
                     connection._task.cancel()
         self.hangups.close()
+
+    async def _drain(self, grace_s: float | None) -> None:
+        tasks = [task for each in self.connections if (task := each.brief_task) is not None]
+        if tasks and grace_s != 0:
+            await asyncio.wait(tasks, timeout=grace_s)

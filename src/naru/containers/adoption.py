@@ -74,7 +74,7 @@ class Adoption:
             return
         if process is not None and (process.pid, process.start) == (state.monitor_pid, state.monitor_start):
             try:
-                await around.networking.restore(record)
+                await around.networking.restore(around.effective(record))
             except (NaruError, OSError) as error:
                 log.error("container %s: its network could not be taken up: %s", record.id[:12], error)
             owner.watch(process)

@@ -136,7 +136,7 @@ class Execs:
         return f"{self._around.runtime.execs.folder}/{item.file_name}{suffix}"
 
     def _process_spec(self, item: Exec) -> dict[str, Any]:
-        record, request = item.owner.record, item.request
+        record, request = self._around.effective(item.owner.record), item.request
         env = [e for e in environment(record) if not e.startswith("TERM=")]
         if request.tty:
             env.append("TERM=xterm")
@@ -222,7 +222,8 @@ class Execs:
         with open(spec_path, "w") as file:
             json.dump(self._process_spec(item), file)
         words = ["exec", "--process", spec_path, "--pid-file", pid_path, *options, record.id]
-        child = Child(await runtime.spawn(words, fds=fds, log=log_path, oom_score_adj=record.host.oom_score_adj))
+        adjusted = record.host.oom_score_adj
+        child = Child(await runtime.spawn(words, container=record.id, fds=fds, log=log_path, oom_score_adj=adjusted))
         # What is in its pipes before the process runs is the runtime's complaint, which is told in Docker's words instead.
         runtime.execs.expect(item.file_name, item.decided.set)
         self._group.create_task(self._follow(item, child))

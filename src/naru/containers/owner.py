@@ -9,49 +9,39 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import posixpath
 import signal
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from naru.containers import lifecycle, monitor, validate
-from naru.containers.devices import limited
+from naru.containers import lifecycle, monitor
 from naru.containers.health import Health
-from naru.containers.launch import prepare
+from naru.containers.launching import LaunchFailure, launch
 from naru.containers.lifecycle import Action, Event
-from naru.containers.messages import start_failure
-from naru.containers.monitor import Exit, RuntimeFailure
-from naru.containers.networking import Sandbox
+from naru.containers.monitor import Exit
 from naru.containers.records import Container, Status, to_json
-from naru.containers.resources import resources
-from naru.containers.runtimespec import Launch
-from naru.containers.streams import ConmonStdio
 from naru.containers.surroundings import Surroundings
-from naru.containers.users import User
-from naru.containers.waiting import PendingAttach, Waiters
+from naru.containers.updating import apply_limits
+from naru.containers.waiting import PendingAttaches, Waiters
 from naru.containers.watching import Watch
 from naru.errors import Conflict, Internal, NaruError
 from naru.events import Event as Happening
 from naru.linux.cgroup import Cgroup
 from naru.linux.identity import Process
-from naru.linux.process import reap
-from naru.linux.threads import outlast
-from naru.logs.options import backstop_bytes
 
 log = logging.getLogger(__name__)
 _UNDER_WAY_S = 0.1
 T = TypeVar("T")
-U = TypeVar("U")
 
 
 class Owner:
     def __init__(self, around: Surroundings, record: Container) -> None:
         self._around = around
         self.record = record
+        around.runtime.programs.choose(record.id, record.host.runtime)
         self.ended = asyncio.Event()  # set while no process of it lives: readers of its log stop there
-        self.pending: list[PendingAttach] = []
+        self.pending = PendingAttaches()
         self.health: Health | None = None  # of its last run, if that was checked
         self._waiters = Waiters()
         self._queue: asyncio.Queue[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = asyncio.Queue()
@@ -172,12 +162,7 @@ class Owner:
         """New limits, at once if it runs. Raises Internal in the runtime's words; then the old ones stand."""
         changed = change(self.record)
         if self.record.state.status.is_live:
-            try:
-                version = self._around.host.cgroup_version
-                limits = resources(changed, version, lift=True, numbers=limited(changed.host))
-                await self._around.runtime.update(self.record.id, limits)
-            except RuntimeFailure as error:
-                raise Internal(f"Cannot update container {self.record.id}: {error}") from error
+            await apply_limits(self._around, changed)
         self.record = changed
         self._store()
         self.announce("update")
@@ -199,29 +184,14 @@ class Owner:
     async def _launch(self, *, restarts: int) -> None:
         around = self._around
         around.runtime.moves.prepare()
-        self.record = record = around.with_joined_name(self.record)
+        self.record = around.with_joined_name(self.record)
+        record = around.effective(self.record)
+        await self._wait_buried()
         try:
-            async with AsyncExitStack() as undo:
-                validate.launch_options(record.host, record.config)
-                await self._wait_buried()
-                bundle = around.runtime.make_bundle(record.id)
-                undo.push_async_callback(self._remove_run)
-                sandbox = around.networking.sandbox(record)
-                undo.callback(sandbox.close)
-                # Interfaces are made while the runtime makes the rest, and holds the first process back.
-                (process, pid), _ = await _both(
-                    self._create(bundle, sandbox, undo), around.networking.join(record, sandbox, undo)
-                )
-                await self._connect_pending(bundle)
-                await around.runtime.start(record.id)
-                undo.pop_all()
-            sandbox.close()
-        except RuntimeFailure as error:
-            raise self._failed(start_failure(str(error), record.argv, around.runtime.label)) from error
-        except NaruError as error:
-            raise self._failed((error, 128)) from error
-        except OSError as error:
-            raise self._failed((Internal(f"{error.strerror or error}: {error.filename or record.id}"), 128)) from error
+            process, pid = await launch(around, record, self.pending)
+        except LaunchFailure as failure:
+            self._note_failure(failure)
+            raise failure.error from failure
         self.ended.clear()
         self._publish(
             status=Status.RUNNING, pid=pid, exit_code=0, error="", oom_killed=False, started_ns=around.now_ns(), finished_ns=0,
@@ -232,56 +202,15 @@ class Owner:
         self.watch(process)
         around.after_start(self)
 
-    async def _create(self, bundle: str, sandbox: Sandbox, undo: AsyncExitStack) -> tuple[Process, int]:
-        """The container, with its first process waiting to be let go: (monitor, pid)."""
-        around, record = self._around, self.record
-        try:
-            launch = Launch(
-                rootfs=f"{bundle}/rootfs", user=User(), machine=around.host.machine, cgroup_path=self._cgroup_path(),
-                cgroup_version=around.host.cgroup_version, network=None, files=sandbox.files,
-                join=around.joined_namespaces(record), init=around.init_program(record),
-                devices=around.devices(record), seccomp=around.seccomp(record), capabilities=around.capabilities,
-                images=around.image_layers(record), edits=around.vendor_devices(record), apparmor=around.apparmor(record),
-                numbers=limited(record.host),
-            )  # fmt: skip
-            mounts = around.snapshots.mounts(record.id)
-            shown = replace(record, mounts=around.actual_mounts(record))
-            process, pid = await around.runtime.create(
-                record.id, lambda: prepare(shown, replace(launch, network=sandbox.make()), mounts),
-                log_path=around.log_path(record), log_max_bytes=backstop_bytes(record.host.log_config), tty=record.config.tty, stdin=record.config.open_stdin,
-                leave_stdin_open=not record.config.stdin_once,
-            )  # fmt: skip
-        except BaseException:
-            sandbox.close()  # nobody waits for it any longer
-            raise
-        undo.push_async_callback(self._abandon, process)
-        return process, pid
-
-    def _failed(self, failure: tuple[NaruError, int]) -> NaruError:
-        error, code = failure
-        self._release_pending()
+    def _note_failure(self, failure: LaunchFailure) -> None:
+        self.pending.release()
         self._publish(
-            error=str(error),
-            exit_code=code,
+            error=str(failure),
+            exit_code=failure.code,
             status=Status.CREATED if not self.record.state.started_ns else Status.EXITED,
         )
         if self.record.host.auto_remove:
             asyncio.get_running_loop().call_soon(self._submit, lambda: self.remove(force=True, volumes=True))
-        return error
-
-    async def _abandon(self, process: Process) -> None:
-        await monitor.end(process, self.cgroup())
-        reap(process.pid)
-
-    async def _connect_pending(self, bundle: str) -> None:
-        pending, self.pending = self.pending, []
-        for attach in pending:
-            attach.settle(await ConmonStdio.connect(bundle))
-
-    def _release_pending(self) -> None:
-        pending, self.pending = self.pending, []
-        for attach in pending:
-            attach.settle(None)
 
     # -- the end ----------------------------------------------------------------------------------------------------
 
@@ -375,7 +304,7 @@ class Owner:
             raise Internal(f"container {self.record.id}: driver failed to remove root filesystem: {error}") from error
         self._around.forget(self)
         self._removed = True
-        self._release_pending()
+        self.pending.release()
         self.announce("destroy")
         self._waiters.removed(self.record.state.exit_code)
 
@@ -387,13 +316,8 @@ class Owner:
         else:
             self._watch.signal(number)
 
-    def _cgroup_path(self) -> str:
-        """Beneath the root whatever the client wrote: what is at this path is killed and removed."""
-        parent = self.record.host.cgroup_parent or self._around.cgroup_parent
-        return posixpath.normpath(f"/{parent.strip('/')}/{self.record.id}")
-
     def cgroup(self) -> Cgroup:
-        return Cgroup(self._around.host, self._cgroup_path())
+        return self._around.cgroup(self.record)
 
     def _publish(self, **changes: Any) -> None:
         self.record = self.record.with_state(**changes)
@@ -419,15 +343,6 @@ class Owner:
                 {**labels, "image": record.config.image, "name": record.name, **attributes},
             )
         )
-
-
-async def _both(first: Awaitable[T], second: Awaitable[U]) -> tuple[T, U]:
-    """Side by side; both have ended when this returns or raises the first one's error, or else the second one's."""
-    tasks = asyncio.ensure_future(first), asyncio.ensure_future(second)
-    await outlast(asyncio.gather(*tasks, return_exceptions=True))
-    for task in tasks:
-        task.exception()  # looked at: the loop need not complain of the one that is not raised
-    return tasks[0].result(), tasks[1].result()
 
 
 def _fail(future: asyncio.Future[Any], error: Exception) -> None:
