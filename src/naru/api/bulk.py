@@ -16,6 +16,7 @@ from naru.linux.lent import LentSocket
 _BATCH = 1 << 17  # small writes are gathered: a chunk of its own for each would cost more than the copy
 _SMALL = 1 << 16  # files up to here are read, and go with what is gathered
 _CHUNK = 1 << 20  # clients may hold a chunk in memory
+_AT_ONCE = 1 << 30  # clients may say they send more than the kernel can count
 _PEEK = 64  # the end of a chunk and the size of the next fit in here
 
 
@@ -103,7 +104,7 @@ def move(lent: LentSocket, framing: Framing, held: Iterable[bytes], pipe: int) -
                 view = view[os.write(pipe, view) :]
         while not framing.done:
             if framing.left:
-                count = lent.splice(pipe, framing.left)
+                count = lent.splice(pipe, min(framing.left, _AT_ONCE))
                 framing.took(count)
             else:
                 data = lent.peek(_PEEK)

@@ -23,6 +23,7 @@ import httptools
 
 from naru.api.exchange import HIGH_WATER, Body, Duplex, Exchange
 from naru.api.framing import BadFraming, Chunked, Framing, Sized
+from naru.api.heads import BadRequest, check_head, head_end
 from naru.api.tls import TlsConnection
 from naru.linux.lent import LentSocket
 from naru.linux.sockets import Hangups, unread_bytes
@@ -32,10 +33,6 @@ log = logging.getLogger(__name__)
 _HEAD_LIMIT = 1 << 20
 _TAKEN_S, _LOOK_S = 0.1, 0.001
 Handler = Callable[[Exchange], Awaitable[None]]
-
-
-class BadRequest(Exception):
-    """The bytes are not HTTP that we take; `str()` is the status line's status and reason."""
 
 
 class Connection(asyncio.Protocol):
@@ -216,31 +213,32 @@ class Connection(asyncio.Protocol):
 
     def _take(self, data: bytes) -> None:
         """Heads, and bodies, as they come."""
-        while data and not self._upgraded and not self._deaf:
-            data = self._take_head(data) if self._framing is None else self._take_body(data)
+        at = 0
+        while at < len(data) and not self._upgraded and not self._deaf:
+            at = self._take_head(data, at) if self._framing is None else self._take_body(data, at)
 
-    def _take_head(self, data: bytes) -> bytes:
-        """The parser gets to see nothing behind a head; what is left."""
-        seen = self._tail + data
-        end = seen.find(b"\r\n\r\n")
-        self._tail, size = (seen[-3:], len(data)) if end < 0 else (b"", end + 4 - len(self._tail))
+    def _take_head(self, data: bytes, at: int) -> int:
+        """The parser gets to see nothing behind a head; where that is."""
+        end = head_end(self._tail, data, at)
+        self._tail = b"" if end >= 0 else (self._tail + data[at:][-3:])[-3:]
+        end = end if end >= 0 else len(data)
         try:
-            self._parser.feed_data(data[:size])
+            self._parser.feed_data(data[at:end])
         except httptools.HttpParserUpgrade as upgrade:
             self._upgraded = True
-            self._after_upgrade(data[upgrade.args[0] :])
+            self._after_upgrade(data[at + upgrade.args[0] :])
         except httptools.HttpParserError as error:
             cause = error.__context__ if isinstance(error.__context__, BadRequest) else error
             self._refuse(cause)
-        return data[size:]
+        return end
 
-    def _take_body(self, data: bytes) -> bytes:
+    def _take_body(self, data: bytes, at: int) -> int:
         assert self._framing is not None and self._incoming is not None
-        framing, body, at = self._framing, self._incoming.body, 0
+        framing, body = self._framing, self._incoming.body
         try:
             while at < len(data) and not framing.done:
                 if framing.left:
-                    piece = data[at : at + framing.left] if at or framing.left < len(data) else data
+                    piece = data[at : at + framing.left]
                     framing.took(len(piece))
                     body.feed(piece)
                     at += len(piece)
@@ -248,10 +246,9 @@ class Connection(asyncio.Protocol):
                     at += framing.frame(data, at)
         except BadFraming as error:
             self._refuse(error)
-            return b""
         if framing.done:
             self._end_body()
-        return data[at:]
+        return at
 
     def _end_body(self) -> None:
         """The body of the request that comes in is complete; a head comes next."""
@@ -305,7 +302,7 @@ class Connection(asyncio.Protocol):
         exchange = Exchange(
             self, self._parser.get_method().decode(), self._target, self._headers, self._parser.get_http_version()
         )
-        _check_head(exchange.version, self._headers)
+        check_head(exchange.version, self._headers)
         self._expect = exchange.headers.get("expect", "").lower() == "100-continue"
         length = exchange.headers.get("content-length", "0")
         self._body_left = int(length) if length.isdigit() else 0
@@ -363,24 +360,6 @@ class Connection(asyncio.Protocol):
             self._take(early)
         self.resume()
         self._next()
-
-
-def _check_head(version: str, headers: list[tuple[bytes, bytes]]) -> None:
-    """What RFC 9112 asks of a request beyond its grammar, in the words of Go's server. Raises BadRequest."""
-    if version not in ("1.0", "1.1"):
-        raise BadRequest("505 HTTP Version Not Supported: unsupported protocol version")
-    hosts = [value for name, value in headers if name.lower() == b"host"]
-    if len(hosts) > 1:
-        raise BadRequest("400 Bad Request")
-    if not hosts and version == "1.1":
-        raise BadRequest("400 Bad Request: missing required Host header")
-    if hosts and any(byte in b' /\\"<>^`{|}\t' or byte >= 0x7F for byte in hosts[0]):
-        raise BadRequest("400 Bad Request: malformed Host header")
-    for name, value in headers:
-        if name.lower() == b"expect" and value.lower() not in (b"", b"100-continue"):
-            raise BadRequest("417 Expectation Failed")
-        if name.lower() == b"transfer-encoding" and value.lower() != b"chunked":
-            raise BadRequest("501 Unsupported transfer encoding")
 
 
 class Server:
