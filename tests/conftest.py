@@ -6,10 +6,14 @@ import tempfile
 from collections.abc import Callable
 
 import pytest
+from hypothesis import settings
 
 from naru.snapshots.sinks import Copied
 from naru.snapshots.tarformat import Entry
 from naru.snapshots.tarstream import TarWriter
+
+settings.register_profile("naru", deadline=None)  # a busy machine is no fault of ours
+settings.load_profile("naru")
 
 
 def make_tar(*members: tuple[Entry, bytes] | Entry) -> bytes:

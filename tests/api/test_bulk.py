@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -78,8 +79,12 @@ def test_a_body_in_drops(site: Run, framed: Callable[[bytes], bytes]) -> None:
     site(digest_of_body, work)
 
 
+HUGE = b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\nx" % ((1 << 64) - 1)
+
+
 @pytest.mark.parametrize(
-    "request_", [sized(DATA)[:-1], chunked(DATA)[:-1], chunked(DATA)[:2_000_000], chunked(DATA[:9])[:-20] + b"z\r\n"]
+    "request_",
+    [HUGE, sized(DATA)[:-1], chunked(DATA)[:-1], chunked(DATA)[:2_000_000], chunked(DATA[:9])[:-20] + b"z\r\n"],
 )
 def test_a_body_that_is_cut_or_nonsense_is_an_error(site: Run, request_: bytes) -> None:
     seen: list[BaseException] = []
@@ -187,6 +192,23 @@ def test_what_a_thread_writes_is_the_body(site: Run, file: Path) -> None:
     site(handler, work)
 
 
+def test_over_tcp(site: Run, file: Path) -> None:
+    async def handler(exchange: Exchange) -> None:
+        if exchange.method == "PUT":
+            await digest_of_body(exchange)
+        else:
+            await exchange.begin(200)
+            await exchange.produce(lambda out: tree(out, file))
+
+    async def work(made: Site) -> None:
+        client = await made.connect()
+        for framed in (sized, chunked):
+            assert (await client.ask(framed(DATA)))[2] == hashlib.sha256(DATA).hexdigest().encode()
+            assert (await client.ask(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"))[2] == WRITTEN
+
+    site(handler, work, socket.AF_INET)
+
+
 def test_clients_may_hold_each_chunk(site: Run, file: Path) -> None:
     async def handler(exchange: Exchange) -> None:
         await exchange.begin(200)
@@ -246,8 +268,6 @@ def test_a_client_that_vanishes_ends_the_thread(site: Run) -> None:
 
 def test_what_has_no_pages_to_give_is_read(tmp_path: Path) -> None:
     """An eventfd can be read, and not spliced."""
-    import socket
-
     here, there = socket.socketpair()
     counter = os.eventfd(7)
     lent = LentSocket(here)

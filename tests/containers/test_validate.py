@@ -55,6 +55,7 @@ HOSTS: list[tuple[dict[str, Any], str]] = [
     ({"Isolation": "hyperv"}, "invalid isolation (hyperv): linux only supports 'default'"),
     ({"PortBindings": {"80/tcp": [{"HostPort": "x"}]}}, 'invalid port specification: "x"'),
     ({"PortBindings": {"80/tcp": [{"HostPort": "70000"}]}}, 'invalid port specification: "70000"'),
+    ({"PortBindings": {"0/tcp": [{"HostPort": "8080"}]}}, 'invalid port specification: "0/tcp"'),
     ({"PortBindings": {"80/tcp": [{"HostIp": "x", "HostPort": "1"}]}}, 'invalid JSON: ParseAddr("x"): unable to parse IP'),
     ({"PortBindings": {"x": [{"HostPort": "1"}]}}, "invalid JSON: invalid port 'x': invalid syntax"),
     ({"PortBindings": {"80-81/tcp": [{"HostPort": "18999"}]}}, "invalid JSON: invalid port '80-81': invalid syntax"),
@@ -81,6 +82,7 @@ AT_START: list[tuple[dict[str, Any], str]] = [
     ({"CpuShares": 1}, IN_INIT + "error setting cgroup config for procHooks process: the minimum allowed cpu-shares is 2"),
     ({"CpuShares": 300000}, IN_INIT + "error setting cgroup config for procHooks process: the maximum allowed cpu-shares is 262144"),
     ({"Ulimits": [{"Name": "nofile", "Soft": 300, "Hard": 200}]}, IN_INIT + "error setting rlimits for ready process: error setting rlimit type 7: invalid argument"),
+    ({"Runtime": "io.containerd.foo.v1"}, 'failed to create task for container: failed to start shim: failed to resolve runtime path: runtime "io.containerd.foo.v1" binary not installed "containerd-shim-foo-v1": file does not exist'),
     ({"DeviceCgroupRules": ["nonsense"]}, "invalid device cgroup rule format: 'nonsense'"),
     ({"Ulimits": [{"Name": "nonsense", "Soft": 1, "Hard": 1}]}, START + "wrong rlimit value: RLIMIT_NONSENSE"),
 ]  # fmt: skip

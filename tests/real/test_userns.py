@@ -33,7 +33,7 @@ def with_ranges(daemon: Daemon) -> Daemon:
         Path(daemon.path, name).write_text(text)
         Path("/etc", name).touch()
         binds.append(f"mount --bind {daemon.path}/{name} /etc/{name}")
-    daemon.prefix = ["unshare", "--mount", "sh", "-c", " && ".join([*binds, 'exec "$@"']), "sh"]
+    daemon.command[:0] = ["unshare", "--mount", "sh", "-c", " && ".join([*binds, 'exec "$@"']), "sh"]
     daemon.flags += ["--userns-remap", "nobody:nogroup"]
     return daemon
 
@@ -284,7 +284,7 @@ def test_the_default_user_is_made(make_daemon: Callable[..., Daemon]) -> None:
         f"mount -t overlay -o lowerdir=/etc,upperdir={layers}/up,workdir={layers}/work overlay /etc && "
         'echo someone:200000:65536 > /etc/subuid && : > /etc/subgid && exec "$@"'
     )
-    daemon.prefix = ["unshare", "--mount", "sh", "-c", script, "sh"]
+    daemon.command[:0] = ["unshare", "--mount", "sh", "-c", script, "sh"]
     daemon.start()
     daemon.import_busybox()
     assert run(daemon.client, SHOW_MAPS) == "0 265536 65536\n0 265536 65536"

@@ -5,8 +5,10 @@ Everything here blocks and runs in a thread; the event loop lends the socket (`h
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
 
 from naru.api.framing import BadFraming, Framing
 from naru.linux.lent import LentSocket
@@ -14,7 +16,34 @@ from naru.linux.lent import LentSocket
 _BATCH = 1 << 17  # small writes are gathered: a chunk of its own for each would cost more than the copy
 _SMALL = 1 << 16  # files up to here are read, and go with what is gathered
 _CHUNK = 1 << 20  # clients may hold a chunk in memory
+_AT_ONCE = 1 << 30  # clients may say they send more than the kernel can count
 _PEEK = 64  # the end of a chunk and the size of the next fit in here
+
+
+class LoopOutlet:
+    """The same where the socket cannot be lent, for what is written is still to be encrypted: each piece goes through the
+    event loop, which the thread waits for. A `tarstream.Sink`."""
+
+    def __init__(self, write: Callable[[bytes], Coroutine[Any, Any, None]]) -> None:
+        self._write = write
+        self._loop = asyncio.get_running_loop()
+        self._gathered = bytearray()
+
+    def write(self, data: bytes) -> None:
+        self._gathered += data
+        if len(self._gathered) >= _BATCH:
+            self.flush()
+
+    def send_file(self, fd: int, size_bytes: int) -> None:
+        """As `Outlet.send_file`."""
+        while size_bytes:
+            piece = os.read(fd, min(size_bytes, _BATCH))
+            self.write(piece or bytes(min(size_bytes, _BATCH)))
+            size_bytes -= len(piece) or min(size_bytes, _BATCH)
+
+    def flush(self) -> None:
+        data, self._gathered = bytes(self._gathered), bytearray()
+        asyncio.run_coroutine_threadsafe(self._write(data), self._loop).result()
 
 
 class Outlet:
@@ -75,7 +104,7 @@ def move(lent: LentSocket, framing: Framing, held: Iterable[bytes], pipe: int) -
                 view = view[os.write(pipe, view) :]
         while not framing.done:
             if framing.left:
-                count = lent.splice(pipe, framing.left)
+                count = lent.splice(pipe, min(framing.left, _AT_ONCE))
                 framing.took(count)
             else:
                 data = lent.peek(_PEEK)

@@ -16,11 +16,12 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
-from naru.api.bulk import Outlet, move
+from naru.api.bulk import LoopOutlet, Outlet, move
 from naru.api.framing import Framing
 from naru.errors import Internal, InvalidArgument
 from naru.images.feed import pump
 from naru.linux.lent import LentSocket, use_lent
+from naru.linux.threads import finish_in_thread
 
 if TYPE_CHECKING:
     from naru.snapshots.tarstream import Sink
@@ -54,12 +55,14 @@ class Link(Protocol):
 
     async def continue_if_expected(self) -> None: ...
 
-    async def lend(self) -> LentSocket:
-        """The socket, for a thread that writes to it: all that was written before has left. Raises ConnectionError."""
+    async def lend(self) -> LentSocket | None:
+        """The socket, for a thread that writes to it: all that was written before has left. None if what is written to it
+        has to be encrypted. Raises ConnectionError."""
         ...
 
     def lend_body(self, body: Body) -> tuple[LentSocket, Framing] | None:
-        """The socket, for a thread that reads this body's rest from it, and where that ends; None if it has arrived."""
+        """The socket, for a thread that reads this body's rest from it, and where that ends; None if it has arrived, or
+        comes encrypted."""
         ...
 
     def body_taken(self, body: Body) -> None:
@@ -209,8 +212,7 @@ class Exchange:
         Raises what work raises, an OSError as Internal; ConnectionError when the client is gone.
         """
         lent = await self.connection.lend()
-        lent.widen()
-        outlet = Outlet(lent, chunked=self._chunked, silent=self.method == "HEAD")
+        outlet = LoopOutlet(self.write) if lent is None else self._outlet(lent)
 
         def body() -> None:
             try:
@@ -219,11 +221,18 @@ class Exchange:
                 outlet.flush()
 
         try:
-            await use_lent(lent, body)
+            if lent is None:
+                await finish_in_thread(body)
+            else:
+                await use_lent(lent, body)
         except ConnectionError:
             raise
         except OSError as error:
             raise Internal(str(error)) from error
+
+    def _outlet(self, lent: LentSocket) -> Outlet:
+        lent.widen()
+        return Outlet(lent, chunked=self._chunked, silent=self.method == "HEAD")
 
     async def end(self) -> None:
         if self._chunked:

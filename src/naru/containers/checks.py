@@ -26,6 +26,7 @@ class Checks:
         self._execs = execs
         self._group = group
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.probes = self.failures = 0  # since the beginning, of all containers
 
     def begin(self, owner: Owner) -> None:
         """The container has started (or has been taken up)."""
@@ -51,6 +52,8 @@ class Checks:
             wait_ns = (check.start_interval or _START_INTERVAL_NS) if starting else (check.interval or _INTERVAL_NS)
             await asyncio.sleep(wait_ns / _S)
             probe = await self._probe(owner, argv, (check.timeout or _TIMEOUT_NS) / _S)
+            self.probes += 1
+            self.failures += probe.exit_code != 0
             in_start_period = probe.start_ns - owner.record.state.started_ns < check.start_period
             before = health.status
             health.status, health.streak = judge(

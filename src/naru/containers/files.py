@@ -25,6 +25,7 @@ from naru.images.feed import Pour, through_pipe
 from naru.linux import userns
 from naru.linux.files import Root
 from naru.linux.mounts import open_detached
+from naru.linux.threads import in_own_thread
 from naru.linux.userns import IdMaps
 from naru.snapshots.apply import extract_into
 from naru.snapshots.diff import is_mount_point, tar_tree
@@ -78,9 +79,14 @@ class Files:
 
     # -- archive ----------------------------------------------------------------------------------------------------
 
-    def stat(self, owner: Owner, path: str) -> PathStat:
-        with self.root(owner.record) as root:
-            return self._stat(root, owner.record, path)
+    async def stat(self, owner: Owner, path: str) -> PathStat:
+        """Raises NotFound."""
+
+        def look() -> PathStat:
+            with self.root(owner.record) as root:
+                return self._stat(root, owner.record, path)
+
+        return await in_own_thread(look)
 
     def _stat(self, root: Root, record: Container, path: str) -> PathStat:
         follow = path.endswith("/") or path.endswith("/.")
@@ -104,8 +110,17 @@ class Files:
     @asynccontextmanager
     async def read_archive(self, owner: Owner, path: str) -> AsyncIterator[tuple[PathStat, Writing]]:
         """What is at path, and what writes its tar, whose first name is the path's last component."""
-        with Root(await asyncio.to_thread(self._open_root, owner.record)) as root:
-            found = self._stat(root, owner.record, path)
+
+        def look() -> tuple[Root, PathStat]:
+            root = Root(self._open_root(owner.record))
+            try:
+                return root, self._stat(root, owner.record, path)
+            except BaseException:
+                root.close()
+                raise
+
+        root, found = await in_own_thread(look)
+        with root:
             absolute = "/" + path.lstrip("/")
             content_only = path.endswith("/.")
             # a trailing slash means: through the link
@@ -118,9 +133,9 @@ class Files:
         """Unpack a tar into the directory at path. Raises NotFound, InvalidArgument, Forbidden."""
         record = owner.record
         absolute = "/" + path.lstrip("/")
-        with Root(await asyncio.to_thread(self._open_root, record)) as root:
+        with Root(await in_own_thread(lambda: self._open_root(record))) as root:
             try:
-                found = root.stat(absolute)
+                found = await in_own_thread(lambda: root.stat(absolute))
             except OSError as error:
                 raise _missing(record, path) from error
             if not stat.S_ISDIR(found.st_mode):

@@ -23,7 +23,7 @@ from naru.containers.users import User
 from naru.errors import Internal, InvalidArgument
 from naru.linux.files import Root
 from naru.linux.idmapped import Shift, apply_shifted
-from naru.linux.mounts import Mount, apply_all
+from naru.linux.mounts import Mount, apply_all, check_writable
 from naru.linux.nulldevice import hide_hosts
 from naru.linux.syscalls import umount
 from naru.wire.decode import encode
@@ -33,6 +33,7 @@ def prepare(container: Container, launch: Launch, mounts: Sequence[Mount]) -> by
     """config.json. Raises InvalidArgument for what the image or the request got wrong, OSError for the rest."""
     apparmor.ensure(launch.apparmor)
     apply_all(mounts, launch.rootfs)
+    _check_writable(mounts, launch.rootfs)
     bundle = os.path.dirname(launch.rootfs)
     container = replace(container, mounts=place(container.mounts, launch.images, bundle, launch.shift))
     if ipc := dict(launch.join).get("ipc"):
@@ -58,6 +59,7 @@ def shift_root(launch: Launch, mounts: Sequence[Mount], shift: Shift) -> Launch:
     own terms. It is mounted where they may go, which the bundle is not."""
     umount(launch.rootfs)
     apply_shifted(mounts, shift.root, shift, launch.rootfs)
+    _check_writable(mounts, shift.root)
     hide_hosts(launch.rootfs)  # the container gets the devices of this namespace
     return replace(launch, rootfs=shift.root)
 
@@ -67,6 +69,14 @@ def own_files(container: Container, files: Sequence[tuple[str, str]], shift: Shi
     if not container.host.network_mode.startswith("container:"):
         for path, _ in files:
             os.chown(path, *shift.maps.root)
+
+
+def _check_writable(mounts: Sequence[Mount], rootfs: str) -> None:
+    try:
+        check_writable(mounts, rootfs)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        raise Internal(f"error creating overlay mount to {rootfs}: {reason}") from error
 
 
 def make_working_dir(root: Root, path: str, user: User) -> None:

@@ -16,12 +16,11 @@ waits) and `start` (runtime start: it runs). Nothing here decides; `owner` does.
 from __future__ import annotations
 
 import asyncio
-import copy
 import fcntl
 import json
 import logging
 import os
-import shutil
+import signal
 import struct
 import termios
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +28,7 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from naru.containers.runtimes import Program, Runtimes
 from naru.containers.watching import Files
 from naru.errors import Internal
 from naru.linux import process
@@ -47,7 +47,6 @@ _ENV = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "TZ": "UTC0",  # conmon's log times
 }
-RUNTIME_LABEL = "runc"  # Docker's name of its default runtime, whatever program it is: clients compare it
 KILL_GRACE_S = 10.0  # for killed processes to be gone
 _SYNC_LIMIT_BYTES = 1 << 16
 
@@ -64,42 +63,30 @@ class RuntimeFailure(Exception):
 
 
 class Runtime:
-    """The OCI runtime and conmon of this daemon; `root` is `<exec-root>`."""
+    """The OCI runtimes and conmon of this daemon; `root` is `<exec-root>`. `runtime` is its own one, by name or path;
+    `named` are those of the user's, by label, and `default` the label of the one for containers that name none."""
 
-    def __init__(self, host: Host, root: str, runtime: str = "crun") -> None:
+    def __init__(
+        self, host: Host, root: str, runtime: str = "crun", named: Mapping[str, Program] | None = None, default: str = "",
+    ) -> None:  # fmt: skip
         self.host = host
         self.root = root
         self._conmon = host.program("conmon")
         program = runtime if runtime.startswith("/") else host.program(runtime)
         self.name = os.path.basename(program)
-        self.label = RUNTIME_LABEL
-        self._global = _global_arguments(self.name, root)
         for folder in ("containers", "runtime", "exits", "execs"):
             os.makedirs(f"{root}/{folder}", mode=0o700, exist_ok=True)
         self._undo = ExitStack()
         self._trash = Trash(f"{root}/trash")
         self._undo.callback(self._trash.close)
-        self._runtime = self._seal(program)
         self._null = open_private(f"{root}/trash")
         self._undo.callback(os.close, self._null)
+        self.programs = Runtimes(Program(self._seal(program), name=self.name), named or {}, default)
         self.exits, self.execs = Files(f"{root}/exits"), Files(f"{root}/execs")
         self._undo.callback(self.exits.close)
         self._undo.callback(self.execs.close)
         self._without_unified = self._undo.enter_context(closing(Without(UNIFIED))) if host.hybrid else None
         self.moves = Moves(host)
-
-    def another(self, program: str, arguments: Sequence[str], label: str) -> Runtime:
-        """The same with another program, closed with this one: bundles, exits and execs are shared. Raises FileNotFoundError."""
-        path = (
-            program if program.startswith("/") else self.host.programs.get(program) or shutil.which(program) or program
-        )
-        if not os.access(path, os.X_OK):
-            raise FileNotFoundError(2, "no such OCI runtime", path)
-        made = copy.copy(self)
-        made.name, made.label = os.path.basename(path), label
-        made._global = [*arguments, *_global_arguments(made.name, self.root)]
-        made._runtime = self._seal(path)
-        return made
 
     def _seal(self, program: str) -> str:
         try:
@@ -113,6 +100,14 @@ class Runtime:
     def close(self) -> None:
         """Let go of descriptors; what runs goes on."""
         self._undo.close()
+
+    @property
+    def label(self) -> str:
+        """Of the runtime of containers that name none."""
+        return self.programs.default
+
+    def _command(self, id: str) -> list[str]:
+        return self.programs.of(id).command(f"{self.root}/runtime")
 
     def bundle(self, id: str) -> str:
         return f"{self.root}/containers/{id}"
@@ -165,28 +160,48 @@ class Runtime:
             return process.spawn(argv, env={**_ENV, "_OCI_SYNCPIPE": "3"}, fds={3: sync_write})
 
         try:
-            try:
-                pid = await run_in_private_namespace(launch)
-            finally:
-                os.close(sync_write)
+            pid = await run_in_private_namespace(launch)
+        except BaseException:
+            os.close(sync_read)
+            raise
+        finally:
+            os.close(sync_write)
+        try:
             answer = await _read_line(sync_read)
+        except BaseException:
+            await self._end_creation(id, pid)
+            raise
         finally:
             os.close(sync_read)
         container_pid = int(answer.get("data", -1))
         monitor = Process.of(pid)
         if container_pid <= 0 or monitor is None:
-            await process.Child(pid).wait_exit()
+            await self._end_creation(id, pid)
             raise RuntimeFailure(str(answer.get("message") or "the runtime failed without a word").strip())
         return monitor, container_pid
 
+    async def _end_creation(self, id: str, monitor: int) -> None:
+        """Neither the monitor, a child of ours, nor the runtime goes on: it would make cgroups after we have cleared them."""
+        child = process.Child(monitor)
+        with suppress(ProcessLookupError):
+            child.signal(signal.SIGKILL)
+        await child.wait_exit()
+        for found, runtime in self.find_processes()[1]:
+            if found == id:
+                runtime.kill()
+                await runtime.wait_end_within(KILL_GRACE_S)
+
     def _conmon_argv(self, id: str, bundle: str, log_path: str | None) -> list[str]:
+        runtime, *options = self._command(id)
+        if not os.access(runtime, os.X_OK):  # conmon would end without a word
+            raise RuntimeFailure(f"unable to retrieve OCI runtime error: {runtime} is not installed")
         argv = [
             self._conmon, "--api-version", "1", "--sync", "-c", id, "-u", id, "-n", id, "-b", bundle,
             "-p", f"{bundle}/pid", "--exit-dir", f"{self.root}/exits", "--persist-dir", bundle,
             "-l", f"k8s-file:{log_path}" if log_path else "none", "--log-level", "error", "--no-sync-log",
-            "-r", self._runtime, "--full-attach",
+            "-r", runtime, "--full-attach",
         ]  # fmt: skip
-        for argument in self._global:
+        for argument in options:
             argv += ["--runtime-arg", argument]
         return argv
 
@@ -196,20 +211,20 @@ class Runtime:
         It waits for a byte in the runtime's fifo. For crun we write it ourselves, which is all that `crun start` does for a
         container without hooks, and spares a process; any surprise there falls back to that command.
         """
-        if not (self.name == "crun" and _open_gate(f"{self.root}/runtime/{id}/exec.fifo")):
-            await self._call("start", id)
+        if not (self.programs.of(id).is_crun and _open_gate(f"{self.root}/runtime/{id}/exec.fifo")):
+            await self._call(id, "start", id)
 
     async def update(self, id: str, resources: dict[str, Any]) -> None:
         """Set limits of a running container (`linux.resources` of the runtime spec). Raises RuntimeFailure."""
         path = f"{self.bundle(id)}/resources.json"
         with open(path, "w") as file:
             json.dump(resources, file)
-        await self._call("update", f"--resources={path}", id)
+        await self._call(id, "update", f"--resources={path}", id)
 
-    async def _call(self, *words: str) -> None:
+    async def _call(self, id: str, *words: str) -> None:
         error = os.memfd_create("stderr", os.MFD_CLOEXEC)
         try:
-            child = process.Child(await self.spawn(words, fds={2: error}))
+            child = process.Child(await self.spawn(words, container=id, fds={2: error}))
             if await child.wait_exit() != 0:
                 os.lseek(error, 0, os.SEEK_SET)
                 raise RuntimeFailure(os.read(error, _SYNC_LIMIT_BYTES).decode("utf-8", "replace").strip())
@@ -220,20 +235,22 @@ class Runtime:
         self,
         words: Sequence[str],
         *,
+        container: str = "",
         fds: Mapping[int, int],
         log: str = "",
         prepare: Callable[[], None] | None = None,
         oom_score_adj: int = 0,
     ) -> int:
-        """Run the runtime with these words; its pid. With `log`, its own errors go there, as JSON lines; `prepare` runs
+        """Run a container's runtime (or our own one) with these words; its pid. With `log`, its own errors go there, as JSON lines; `prepare` runs
         first, in the private mount namespace that the runtime then lives in. What crun executes in a container inherits
         `oom_score_adj`, where otherwise it would be protected as the daemon is."""
+        command = self._command(container)
         options = [f"--log={log}", "--log-format=json"] if log else []
 
         nulls = {number: self._null for number in (0, 1, 2) if fds.get(number, process.DEVNULL) == process.DEVNULL}
 
         def run() -> int:
-            pid = process.spawn([self._runtime, *self._global, *options, *words], env=_ENV, fds={**fds, **nulls})
+            pid = process.spawn([*command, *options, *words], env=_ENV, fds={**fds, **nulls})
             with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/oom_score_adj", "w") as file:
                 file.write(str(oom_score_adj))
             return pid
@@ -300,7 +317,7 @@ class Runtime:
     def find_processes(self) -> tuple[dict[str, Process], list[tuple[str, Process]]]:
         """What an earlier daemon has left, read from /proc, so that nothing has to be remembered: its conmon processes by
         container id; and the runtime's own that are in the middle of creating a container, with its id."""
-        bundles, state = f"{self.root}/containers/".encode(), self._global[-1].encode()
+        bundles, state = f"{self.root}/containers/".encode(), f"--root={self.root}/runtime".encode()
         monitors, creating = {}, []
         for entry in os.listdir("/proc"):
             if not entry.isdigit():
@@ -316,7 +333,7 @@ class Runtime:
                 bundle = words[words.index(b"-b") + 1]
                 if bundle.startswith(bundles):
                     monitors[bundle.removeprefix(bundles).decode()] = found
-            elif state in words and _command(words, state) in (b"create", b"run"):
+            elif state in words and next((w for w in words[1:] if not w.startswith(b"-")), b"") in (b"create", b"run"):
                 creating.append((words[-1].decode(), found))
         return monitors, creating
 
@@ -327,16 +344,6 @@ class Runtime:
             os.write(fd, f"{height} {width}\n".encode())
         finally:
             os.close(fd)
-
-
-def _command(words: Sequence[bytes], last_option: bytes) -> bytes:
-    behind = words[words.index(last_option) + 1 :]
-    return next((word for word in behind if not word.startswith(b"-")), b"")
-
-
-def _global_arguments(name: str, root: str) -> list[str]:
-    """In front of a command; the root last, behind whatever else a user wants there (see `find_processes`)."""
-    return [*(["--cgroup-manager=cgroupfs"] if name == "crun" else []), f"--root={root}/runtime"]
 
 
 def _open_gate(fifo: str) -> bool:
@@ -363,6 +370,8 @@ async def _read_line(fd: int) -> dict[str, Any]:
         if not piece:
             break
         data += piece
+    if not data:
+        return {"message": "the container's monitor was killed"}
     try:
         value = json.loads(data)
     except ValueError as error:

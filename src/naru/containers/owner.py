@@ -9,49 +9,39 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import posixpath
 import signal
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from naru.containers import lifecycle, monitor, validate
-from naru.containers.devices import limited
+from naru.containers import lifecycle, monitor
 from naru.containers.health import Health
-from naru.containers.launch import prepare
+from naru.containers.launching import LaunchFailure, launch
 from naru.containers.lifecycle import Action, Event
-from naru.containers.messages import start_failure
-from naru.containers.monitor import Exit, RuntimeFailure
-from naru.containers.networking import Sandbox
+from naru.containers.monitor import Exit
 from naru.containers.records import Container, Status, to_json
-from naru.containers.resources import resources
-from naru.containers.runtimespec import Launch
-from naru.containers.streams import ConmonStdio
 from naru.containers.surroundings import Surroundings
-from naru.containers.users import User
-from naru.containers.waiting import PendingAttach, Waiters
+from naru.containers.updating import apply_limits
+from naru.containers.waiting import PendingAttaches, Waiters
 from naru.containers.watching import Watch
 from naru.errors import Conflict, Internal, NaruError
 from naru.events import Event as Happening
 from naru.linux.cgroup import Cgroup
 from naru.linux.identity import Process
-from naru.linux.process import reap
-from naru.linux.threads import outlast
-from naru.logs.options import backstop_bytes
 
 log = logging.getLogger(__name__)
 _UNDER_WAY_S = 0.1
 T = TypeVar("T")
-U = TypeVar("U")
 
 
 class Owner:
     def __init__(self, around: Surroundings, record: Container) -> None:
         self._around = around
         self.record = record
+        around.runtime.programs.choose(record.id, record.host.runtime)
         self.ended = asyncio.Event()  # set while no process of it lives: readers of its log stop there
-        self.pending: list[PendingAttach] = []
+        self.pending = PendingAttaches()
         self.health: Health | None = None  # of its last run, if that was checked
         self._waiters = Waiters()
         self._queue: asyncio.Queue[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = asyncio.Queue()
@@ -93,6 +83,9 @@ class Owner:
                 result = await work()
             except NaruError as error:
                 _fail(future, error)
+            except OSError as error:  # of the host's disk or kernel, which is not a fault of ours
+                log.error("container %s: %s", self.record.id[:12], error)
+                _fail(future, Internal(f"container {self.record.id}: {error.filename or ''}: {error.strerror}"))
             except Exception as error:
                 log.exception("container %s: %s", self.record.id[:12], error)
                 _fail(future, Internal(f"container {self.record.id}: {error}"))
@@ -114,6 +107,7 @@ class Owner:
         if Action.CANCEL_RESTART in step.actions:
             self._cancel_restart()
         self._user_stopped = False
+        await self._around.wait_sources(self.record.mounts)
         await self._launch(restarts=0)
 
     async def signal(self, number: int, *, announce: bool = True) -> None:
@@ -159,27 +153,19 @@ class Owner:
 
     async def rename(self, name: str) -> None:
         old = self.record.name
-        self.record = replace(self.record, name=name)
-        self._store()
+        self._keep(replace(self.record, name=name))
         self.announce("rename", oldName=f"/{old}")
 
     async def change(self, change: Callable[[Container], Container]) -> None:
         """Replace what the user asked for; the state stays the owner's."""
-        self.record = change(self.record)
-        self._store()
+        self._keep(change(self.record))
 
     async def update(self, change: Callable[[Container], Container]) -> None:
         """New limits, at once if it runs. Raises Internal in the runtime's words; then the old ones stand."""
         changed = change(self.record)
         if self.record.state.status.is_live:
-            try:
-                version = self._around.host.cgroup_version
-                limits = resources(changed, version, lift=True, numbers=limited(changed.host))
-                await self._around.runtime_of(self.record).update(self.record.id, limits)
-            except RuntimeFailure as error:
-                raise Internal(f"Cannot update container {self.record.id}: {error}") from error
-        self.record = changed
-        self._store()
+            await apply_limits(self._around, changed)
+        self._keep(changed)
         self.announce("update")
 
     async def finish_removal(self) -> None:
@@ -190,6 +176,18 @@ class Owner:
         """It ended while no daemon watched."""
         await self._settle()
 
+    def agree_on_pause(self) -> None:
+        """A daemon may have died between the freezing of the processes, or their thawing, and its note of it."""
+        frozen = self.cgroup().is_frozen()
+        if frozen != (self.record.state.status is Status.PAUSED):
+            self._publish(status=Status.PAUSED if frozen else Status.RUNNING)
+
+    def bury_soon(self) -> asyncio.Future[None]:
+        """What a run has left is cleared in the background; the next start waits for that."""
+        if self._burial is None or self._burial.done():
+            self._burial = asyncio.ensure_future(self._remove_run())
+        return self._burial
+
     def restart_soon(self) -> None:
         """Its policy wants it to run; an error is its own, and recorded."""
         self._submit(self.start)
@@ -199,31 +197,14 @@ class Owner:
     async def _launch(self, *, restarts: int) -> None:
         around = self._around
         around.runtime.moves.prepare()
-        self.record = record = around.with_joined_name(self.record)
-        label = around.runtime.label
+        self.record = around.with_joined_name(self.record)
+        record = around.effective(self.record)
+        await self._wait_buried()
         try:
-            label = around.runtime_of(record).label
-            async with AsyncExitStack() as undo:
-                validate.launch_options(record.host, record.config)
-                await self._wait_buried()
-                bundle = around.runtime.make_bundle(record.id)
-                undo.push_async_callback(self._remove_run)
-                sandbox = around.networking.sandbox(record)
-                undo.callback(sandbox.close)
-                # Interfaces are made while the runtime makes the rest, and holds the first process back.
-                (process, pid), _ = await _both(
-                    self._create(bundle, sandbox, undo), around.networking.join(record, sandbox, undo)
-                )
-                await self._connect_pending(bundle)
-                await around.runtime_of(record).start(record.id)
-                undo.pop_all()
-            sandbox.close()
-        except RuntimeFailure as error:
-            raise self._failed(start_failure(str(error), record.argv, label)) from error
-        except NaruError as error:
-            raise self._failed((error, 128)) from error
-        except OSError as error:
-            raise self._failed((Internal(f"{error.strerror or error}: {error.filename or record.id}"), 128)) from error
+            process, pid = await launch(around, record, self.pending)
+        except LaunchFailure as failure:
+            self._note_failure(failure)
+            raise failure.error from failure
         self.ended.clear()
         self._publish(
             status=Status.RUNNING, pid=pid, exit_code=0, error="", oom_killed=False, started_ns=around.now_ns(), finished_ns=0,
@@ -234,56 +215,15 @@ class Owner:
         self.watch(process)
         around.after_start(self)
 
-    async def _create(self, bundle: str, sandbox: Sandbox, undo: AsyncExitStack) -> tuple[Process, int]:
-        """The container, with its first process waiting to be let go: (monitor, pid)."""
-        around, record = self._around, self.record
-        try:
-            launch = Launch(
-                rootfs=f"{bundle}/rootfs", user=User(), machine=around.host.machine, cgroup_path=self._cgroup_path(),
-                cgroup_version=around.host.cgroup_version, network=None, files=sandbox.files,
-                join=around.joined_namespaces(record), init=around.init_program(record),
-                devices=around.devices(record), seccomp=around.seccomp(record), capabilities=around.capabilities,
-                images=around.image_layers(record), edits=around.vendor_devices(record), apparmor=around.apparmor(record),
-                numbers=limited(record.host),
-            )  # fmt: skip
-            mounts = around.snapshots.mounts(record.id)
-            shown = replace(record, mounts=around.actual_mounts(record))
-            process, pid = await around.runtime_of(record).create(
-                record.id, lambda: prepare(shown, replace(launch, network=sandbox.make(), shift=sandbox.shift), mounts),
-                log_path=around.log_path(record), log_max_bytes=backstop_bytes(record.host.log_config), tty=record.config.tty, stdin=record.config.open_stdin,
-                leave_stdin_open=not record.config.stdin_once,
-            )  # fmt: skip
-        except BaseException:
-            sandbox.close()  # nobody waits for it any longer
-            raise
-        undo.push_async_callback(self._abandon, process)
-        return process, pid
-
-    def _failed(self, failure: tuple[NaruError, int]) -> NaruError:
-        error, code = failure
-        self._release_pending()
+    def _note_failure(self, failure: LaunchFailure) -> None:
+        self.pending.release()
         self._publish(
-            error=str(error),
-            exit_code=code,
+            error=str(failure),
+            exit_code=failure.code,
             status=Status.CREATED if not self.record.state.started_ns else Status.EXITED,
         )
         if self.record.host.auto_remove:
             asyncio.get_running_loop().call_soon(self._submit, lambda: self.remove(force=True, volumes=True))
-        return error
-
-    async def _abandon(self, process: Process) -> None:
-        await monitor.end(process, self.cgroup())
-        reap(process.pid)
-
-    async def _connect_pending(self, bundle: str) -> None:
-        pending, self.pending = self.pending, []
-        for attach in pending:
-            attach.settle(await ConmonStdio.connect(bundle))
-
-    def _release_pending(self) -> None:
-        pending, self.pending = self.pending, []
-        for attach in pending:
-            attach.settle(None)
 
     # -- the end ----------------------------------------------------------------------------------------------------
 
@@ -334,13 +274,14 @@ class Owner:
                 delay_ns / 1e9, self._submit, lambda: self._restart_now(restarts)
             )
         self._waiters.ended(end.code)
-        self._burial = asyncio.ensure_future(self._remove_run())
+        self.bury_soon()
         if auto_remove and self.record.host.auto_remove and delay_ns is None:
             await self._delete(volumes=True)
 
     async def _restart_now(self, restarts: int) -> None:
         self._restart = None
         if Action.LAUNCH in self._step(Event.RESTART_DUE).actions:
+            await self._around.wait_sources(self.record.mounts)
             await self._launch(restarts=restarts)
 
     def _cancel_restart(self) -> None:
@@ -353,17 +294,21 @@ class Owner:
         process = Process(state.monitor_pid, state.monitor_start)
         self.cgroup().kill()
         if not await self._watch.wait_end_within(monitor.KILL_GRACE_S):
-            process.kill()
+            if not self.cgroup().pids():  # it is the monitor that does not end
+                process.kill()
             if not await self._watch.wait_end_within(1.0):
-                raise Internal(f"container {self.record.id}: its processes do not end")
+                raise Internal(
+                    f'cannot remove container "{self.record.name}": could not kill: tried to kill container, but did not '
+                    "receive an exit event"
+                )
         await self._settle(auto_remove=False)
 
     async def _wait_buried(self) -> None:
         """Nothing of an earlier run is left: its mounts stand on the same directories."""
         await self._watch.wait_gone()
-        if self._burial is not None:
-            await self._burial
-            self._burial = None
+        burial, self._burial = self._burial, None
+        if burial is not None:
+            await burial
 
     async def _remove_run(self) -> None:
         await self._around.runtime.bury(self.record.id, self.cgroup())
@@ -372,12 +317,12 @@ class Owner:
         self._publish(status=Status.REMOVING)
         try:
             await self._around.delete_files(self.record, volumes)
-        except OSError as error:
-            self._publish(status=Status.DEAD, error=f"{error.strerror}: {error.filename}")
+            self._around.forget(self)
+        except (OSError, NaruError) as error:
+            self._publish(status=Status.DEAD, error=str(error))
             raise Internal(f"container {self.record.id}: driver failed to remove root filesystem: {error}") from error
-        self._around.forget(self)
         self._removed = True
-        self._release_pending()
+        self.pending.release()
         self.announce("destroy")
         self._waiters.removed(self.record.state.exit_code)
 
@@ -389,17 +334,25 @@ class Owner:
         else:
             self._watch.signal(number)
 
-    def _cgroup_path(self) -> str:
-        """Beneath the root whatever the client wrote: what is at this path is killed and removed."""
-        parent = self.record.host.cgroup_parent or self._around.cgroup_parent
-        return posixpath.normpath(f"/{parent.strip('/')}/{self.record.id}")
-
     def cgroup(self) -> Cgroup:
-        return Cgroup(self._around.host, self._cgroup_path())
+        return self._around.cgroup(self.record)
 
     def _publish(self, **changes: Any) -> None:
+        """What is so is so, even where it cannot be written down: the next daemon asks the kernel and the monitor's files."""
         self.record = self.record.with_state(**changes)
-        self._store()
+        try:
+            self._store()
+        except Internal as error:
+            log.error("container %s: that it is %s: %s", self.record.id[:12], self.record.state.status.value, error)
+
+    def _keep(self, record: Container) -> None:
+        """Raises Internal, and then nothing has changed."""
+        old, self.record = self.record, record
+        try:
+            self._store()
+        except Internal:
+            self.record = old
+            raise
 
     def _store(self) -> None:
         self._around.db.write(
@@ -421,15 +374,6 @@ class Owner:
                 {**labels, "image": record.config.image, "name": record.name, **attributes},
             )
         )
-
-
-async def _both(first: Awaitable[T], second: Awaitable[U]) -> tuple[T, U]:
-    """Side by side; both have ended when this returns or raises the first one's error, or else the second one's."""
-    tasks = asyncio.ensure_future(first), asyncio.ensure_future(second)
-    await outlast(asyncio.gather(*tasks, return_exceptions=True))
-    for task in tasks:
-        task.exception()  # looked at: the loop need not complain of the one that is not raised
-    return tasks[0].result(), tasks[1].result()
 
 
 def _fail(future: asyncio.Future[Any], error: Exception) -> None:

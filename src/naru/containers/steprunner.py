@@ -27,7 +27,7 @@ from naru.containers.users import User
 from naru.linux.cgroup import Cgroup
 from naru.linux.files import Root
 from naru.linux.idmapped import apply_shifted
-from naru.linux.mounts import Mount, apply_all
+from naru.linux.mounts import Mount, apply_all, check_writable
 from naru.linux.process import Child, kill_and_reap
 from naru.oci.image import dump_json
 from naru.wire.container import MASKED_PATHS, READONLY_PATHS, Config, EndpointSettings, HostConfig
@@ -133,6 +133,7 @@ class Steps:
         def prepare() -> None:
             apparmor.ensure(launch.apparmor)
             apply_all(step.mounts, launch.rootfs)
+            check_writable(step.mounts, launch.rootfs)
             with Root.at(launch.rootfs) as root:
                 user = find_user(root, step.user, ())
                 make_working_dir(root, step.cwd, user)

@@ -24,6 +24,8 @@ _REFUSED = (
     "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: "
 )
 _IN_INIT = f"{_REFUSED}unable to start container process: error during container init: "
+RUNTIMES = ("", "crun", "runc", "io.containerd.runc.v2")  # all the one that the daemon has
+_SHIM = re.compile(r"io\.containerd\.[a-z0-9-]+\.v[0-9]+")  # Docker takes any such name until it starts one
 _DEVICE_RULE = re.compile(r"[acb] (\d+|\*):(\d+|\*) [rwm]{1,3}")
 _IPC_SYSCTLS = {
     "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni",
@@ -149,6 +151,12 @@ def sysctls(value: HostConfig) -> None:
 
 def launch_options(value: HostConfig, config: Config) -> None:
     """What Docker finds out only when the container is started. Raises Internal."""
+    if _SHIM.fullmatch(value.runtime) and value.runtime not in RUNTIMES:
+        kind, version = value.runtime.split(".")[-2:]
+        raise Internal(
+            f'failed to create task for container: failed to start shim: failed to resolve runtime path: runtime "{value.runtime}" '
+            f'binary not installed "containerd-shim-{kind}-{version}": file does not exist'
+        )
     sysctls(value)
     if config.domainname and value.uts_mode == "host":
         raise Internal(f'{_REFUSED}sysctl "kernel.domainname" is not in a separate kernel namespace')
@@ -197,7 +205,8 @@ def _network(value: HostConfig) -> None:
             except ValueError as error:
                 raise InvalidArgument(f'invalid IP address in add-host: "{address}"') from error
     for port, bindings in (value.port_bindings or {}).items():
-        parse_port(port)
+        if parse_port(port)[0] == 0:
+            raise InvalidArgument(f'invalid port specification: "{port}"')
         for binding in bindings or []:
             if binding.host_ip:
                 _address(binding.host_ip)

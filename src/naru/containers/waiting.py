@@ -56,3 +56,31 @@ class PendingAttach:
             self.connected.set_result(stdio)
         elif stdio is not None:
             stdio.close()
+
+
+class PendingAttaches:
+    """Those of one container."""
+
+    def __init__(self) -> None:
+        self._all: list[PendingAttach] = []
+
+    def add(self) -> PendingAttach:
+        self._all.append(PendingAttach())
+        return self._all[-1]
+
+    def drop(self, pending: PendingAttach) -> None:
+        if pending in self._all:
+            self._all.remove(pending)
+        pending.settle(None)
+
+    async def connect(self, bundle: str) -> None:
+        """Give each its streams of the run in this bundle."""
+        waiting, self._all = self._all, []
+        for attach in waiting:
+            attach.settle(await ConmonStdio.connect(bundle))
+
+    def release(self) -> None:
+        """There will be none."""
+        waiting, self._all = self._all, []
+        for attach in waiting:
+            attach.settle(None)

@@ -60,6 +60,11 @@ class Images:
         self.uses: Uses = _no_uses
         self.kept: Callable[[], Iterable[Digest]] = tuple  # blobs that others need: the results of builds
 
+    def limit(self, *, downloads: int, uploads: int) -> None:
+        """Layers that are fetched, and sent, at the same time; 0: as many as Docker's default."""
+        self._puller.limit(downloads)
+        self._pusher.limit(uploads)
+
     def _publish(self, action: str, id: str, name: str) -> None:
         self._bus.publish(Event("image", action, id, time.time_ns(), {"name": name}))
 

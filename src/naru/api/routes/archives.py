@@ -46,7 +46,7 @@ class ArchiveRoutes:
 
     async def head(self, request: Request) -> None:
         owner = self._engine.containers.find(request["name"])
-        found = await asyncio.to_thread(self._engine.files.stat, owner, _path(request))
+        found = await self._engine.files.stat(owner, _path(request))
         await request.exchange.send(200, [("X-Docker-Container-Path-Stat", _stat_header(found))])
 
     async def get(self, request: Request) -> None:
