@@ -271,6 +271,7 @@ def test_it_is_refused_where_it_cannot_be(tmp_path: Path) -> None:
 
     assert "there is no user nosuchuser on this host" in refusal("nosuchuser")
     assert "no subuid ranges found for 'nobody' in /etc/subuid" in refusal("nobody:nogroup")
+    assert "nrnever" not in os.listdir("/sys/class/net")
 
 
 def test_the_default_user_is_made(make_daemon: Callable[..., Daemon]) -> None:

@@ -159,6 +159,9 @@ def _engine_id(config: Config) -> str:
 
 async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitStack) -> Running:
     """Bottom up: stores, then what uses them; then take up what runs; then the API."""
+    remap = await load_remap(config.userns_remap, config.exec_root, host.programs)
+    if remap is not None:
+        await asyncio.to_thread(remapcheck.check, remap, config.data_root)
     bus = Bus()
     store = ContentStore(os.path.join(config.data_root, "content"))
     trash = Trash(os.path.join(config.data_root, "trash"))
@@ -180,9 +183,6 @@ async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitSta
     await networks.start()
     stack.callback(networks.close)
 
-    remap = await load_remap(config.userns_remap, config.exec_root, host.programs)
-    if remap is not None:
-        await asyncio.to_thread(remapcheck.check, remap, config.data_root)
     runtime = _runtime(config, host)
     stack.callback(runtime.close)
     group = await stack.enter_async_context(_tasks())
