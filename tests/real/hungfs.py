@@ -34,7 +34,7 @@ class HungFs:
                 data = os.read(self._fd, 1 << 18)
                 _, opcode, unique, node, *_ = _HEADER.unpack_from(data)
                 if opcode == _INIT:
-                    _, _, ahead, _ = struct.unpack_from("=IIII", data, _HEADER.size)
+                    ahead = struct.unpack_from("=III", data, _HEADER.size)[2]
                     self._answer(unique, struct.pack("=IIIIHHIIHHI28x", 7, 31, ahead, 0, 8, 8, 1 << 16, 1, 0, 0, 0))
                 elif opcode == _GETATTR and node == 1:
                     attributes = struct.pack(

@@ -21,7 +21,7 @@ from naru.containers.records import Container
 from naru.containers.runtimespec import Launch
 from naru.containers.surroundings import Surroundings
 from naru.containers.users import User
-from naru.containers.waiting import PendingAttaches
+from naru.containers.waiting import Attaches
 from naru.errors import Internal, NaruError
 from naru.linux.identity import Process
 from naru.linux.process import reap
@@ -41,7 +41,7 @@ class LaunchFailure(Exception):
         self.code = code
 
 
-async def launch(around: Surroundings, record: Container, pending: PendingAttaches) -> tuple[Process, int]:
+async def launch(around: Surroundings, record: Container, attaches: Attaches) -> tuple[Process, int]:
     """(monitor, pid of the first process), which runs. Nothing of an earlier run may be left. Raises LaunchFailure."""
     try:
         async with AsyncExitStack() as undo:
@@ -54,7 +54,7 @@ async def launch(around: Surroundings, record: Container, pending: PendingAttach
             (process, pid), _ = await _both(
                 _create(around, record, bundle, sandbox, undo), around.networking.join(record, sandbox, undo)
             )
-            await pending.connect(bundle)
+            await attaches.connect(bundle)
             await around.runtime.start(record.id)
             undo.pop_all()
         sandbox.close()

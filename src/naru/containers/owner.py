@@ -23,7 +23,7 @@ from naru.containers.monitor import Exit
 from naru.containers.records import Container, Status, to_json
 from naru.containers.surroundings import Surroundings
 from naru.containers.updating import apply_limits
-from naru.containers.waiting import PendingAttaches, Waiters
+from naru.containers.waiting import Attaches, Waiters
 from naru.containers.watching import Watch
 from naru.errors import Conflict, Internal, NaruError
 from naru.events import Event as Happening
@@ -41,12 +41,17 @@ class Owner:
         self.record = record
         around.runtime.programs.choose(record.id, record.host.runtime)
         self.ended = asyncio.Event()  # set while no process of it lives: readers of its log stop there
-        self.pending = PendingAttaches()
+        self.attaches = Attaches()
         self.health: Health | None = None  # of its last run, if that was checked
         self._waiters = Waiters()
         self._queue: asyncio.Queue[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = asyncio.Queue()
         self._restart: asyncio.TimerHandle | None = None
-        self._watch = Watch(around.runtime.exits, record.id, on_end=lambda: self._submit(self._on_exit))
+        self._watch = Watch(
+            around.runtime.exits,
+            record.id,
+            on_end=lambda: self._submit(self._on_exit),
+            on_first_end=self.attaches.drain,
+        )
         self._burial: asyncio.Future[None] | None = None  # of the last run, under way
         self._removed = False
         self._user_stopped = False
@@ -201,7 +206,7 @@ class Owner:
         record = around.effective(self.record)
         await self._wait_buried()
         try:
-            process, pid = await launch(around, record, self.pending)
+            process, pid = await launch(around, record, self.attaches)
         except LaunchFailure as failure:
             self._note_failure(failure)
             raise failure.error from failure
@@ -216,7 +221,7 @@ class Owner:
         around.after_start(self)
 
     def _note_failure(self, failure: LaunchFailure) -> None:
-        self.pending.release()
+        self.attaches.release()
         self._publish(
             error=str(failure),
             exit_code=failure.code,
@@ -322,7 +327,7 @@ class Owner:
             self._publish(status=Status.DEAD, error=str(error))
             raise Internal(f"container {self.record.id}: driver failed to remove root filesystem: {error}") from error
         self._removed = True
-        self.pending.release()
+        self.attaches.release()
         self.announce("destroy")
         self._waiters.removed(self.record.state.exit_code)
 

@@ -283,11 +283,16 @@ class Containers:
         if status is Status.RESTARTING:
             raise Conflict(f"container {owner.record.id} is restarting, wait until the container is running")
         if status is Status.RUNNING:
-            return await ConmonStdio.connect(self._around.runtime.bundle(owner.record.id))
-        return owner.pending.add()
+            try:
+                return await owner.attaches.now(self._around.runtime.bundle(owner.record.id))
+            except (FileNotFoundError, ConnectionError):  # it has ended, and its owner has not got round to saying so
+                pending = PendingAttach()
+                pending.settle(None)
+                return pending
+        return owner.attaches.add()
 
     def drop(self, owner: Owner, pending: PendingAttach) -> None:
-        owner.pending.drop(pending)
+        owner.attaches.drop(pending)
 
     async def resize(self, text: str, height: int, width: int) -> None:
         owner = self.find(text)
