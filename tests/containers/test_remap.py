@@ -101,5 +101,6 @@ def test_the_spec_of_a_remapped_container(record: Make) -> None:
     ]  # fmt: skip
     assert linux["gidMappings"] == [{"containerID": 0, "hostID": 400000, "size": 65536}]
     assert linux["sysctl"] == {"net.ipv4.ip_unprivileged_port_start": "0"}
-    spec = build(record(host={"ipc_mode": "host"}), launch)
+    spec = build(record({"domainname": "d"}, {"ipc_mode": "host"}), launch)
+    assert spec["domainname"] == "d" and not {"rlimits", "oomScoreAdj"} & set(spec["process"])
     assert "/dev/mqueue" not in {mount["destination"] for mount in spec["mounts"]}

@@ -17,6 +17,7 @@ import docker
 import pytest
 from docker.errors import APIError
 from docker.models.containers import Container
+from docker.types import Ulimit
 from realdaemon import Daemon
 
 pytestmark = pytest.mark.root
@@ -226,6 +227,19 @@ def test_restart_and_limits(client: docker.DockerClient) -> None:
     assert output(container, "cat", "/proc/sys/net/ipv4/ip_forward") == "1"
     assert output(container, "stat", "-c", "%u", "/t") == "0"
     container.update(mem_limit="48m", memswap_limit="96m")
+
+
+def test_limits_that_are_set_from_outside(client: docker.DockerClient) -> None:
+    limits = [Ulimit(name="nofile", soft=100, hard=200), Ulimit(name="core", soft=0, hard=0)]
+    container = start(client, ulimits=limits, oom_score_adj=300, domainname="example.org")
+    script = "ulimit -n; ulimit -Hn; ulimit -c; cat /proc/self/oom_score_adj"
+    assert output(container, "sh", "-c", script).split() == ["100", "200", "0", "300"]
+    assert output(container, "cat", "/proc/sys/kernel/domainname") == "example.org"
+    with open(f"/proc/{pid_of(container)}/limits") as file:
+        lines = {line[:25].strip(): line[25:].split()[:2] for line in file}
+    assert lines["Max open files"] == ["100", "200"] and lines["Max core file size"] == ["0", "0"]
+    with open(f"/proc/{pid_of(container)}/oom_score_adj") as file:
+        assert file.read() == "300\n"
 
 
 def test_it_is_taken_up_after_a_crash(client: docker.DockerClient, remapped: Daemon) -> None:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from naru.containers import monitor
+from naru.containers import monitor, validate
 from naru.containers.accounts import find_user
 from naru.containers.messages import exec_failure
 from naru.containers.owner import Owner
@@ -226,8 +226,11 @@ class Execs:
         with open(spec_path, "w") as file:
             json.dump(self._process_spec(item), file)
         words = ["exec", "--process", spec_path, "--pid-file", pid_path, *options, record.id]
-        adjusted = record.host.oom_score_adj
-        child = Child(await runtime.spawn(words, container=record.id, fds=fds, log=log_path, oom_score_adj=adjusted))
+        pid = await runtime.spawn(
+            words, container=record.id, fds=fds, log=log_path, oom_score_adj=record.host.oom_score_adj,
+            limits=validate.rlimits(record.host),
+        )  # fmt: skip
+        child = Child(pid)
         # What is in its pipes before the process runs is the runtime's complaint, which is told in Docker's words instead.
         runtime.execs.expect(item.file_name, item.decided.set)
         self._group.create_task(self._follow(item, child))

@@ -23,6 +23,7 @@ from naru.containers.surroundings import Surroundings
 from naru.containers.users import User
 from naru.containers.waiting import Attaches
 from naru.errors import Internal, NaruError
+from naru.linux import rlimits
 from naru.linux.identity import Process
 from naru.linux.process import reap
 from naru.linux.threads import outlast
@@ -55,6 +56,8 @@ async def launch(around: Surroundings, record: Container, attaches: Attaches) ->
                 _create(around, record, bundle, sandbox, undo), around.networking.join(record, sandbox, undo)
             )
             await attaches.connect(bundle)
+            if sandbox.shift is not None:
+                rlimits.impose(pid, validate.rlimits(record.host), record.host.oom_score_adj)
             await around.runtime.start(record.id)
             undo.pop_all()
         sandbox.close()

@@ -38,6 +38,7 @@ from naru.linux.identity import Process
 from naru.linux.mounts import Without, run_in_private_namespace
 from naru.linux.moves import Moves
 from naru.linux.nulldevice import open_private
+from naru.linux.rlimits import Rlimit, allow
 from naru.linux.sealed import SealedProgram
 from naru.linux.syscalls import umount
 from naru.linux.trash import Trash
@@ -240,10 +241,11 @@ class Runtime:
         log: str = "",
         prepare: Callable[[], None] | None = None,
         oom_score_adj: int = 0,
+        limits: Sequence[Rlimit] = (),
     ) -> int:
         """Run a container's runtime (or our own one) with these words; its pid. With `log`, its own errors go there, as JSON lines; `prepare` runs
         first, in the private mount namespace that the runtime then lives in. What crun executes in a container inherits
-        `oom_score_adj`, where otherwise it would be protected as the daemon is."""
+        `oom_score_adj`, where otherwise it would be protected as the daemon is. It may give itself `limits`."""
         command = self._command(container)
         options = [f"--log={log}", "--log-format=json"] if log else []
 
@@ -253,6 +255,8 @@ class Runtime:
             pid = process.spawn([*command, *options, *words], env=_ENV, fds={**fds, **nulls})
             with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/oom_score_adj", "w") as file:
                 file.write(str(oom_score_adj))
+            with suppress(ProcessLookupError):
+                allow(pid, limits)
             return pid
 
         if prepare is None:

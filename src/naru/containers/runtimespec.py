@@ -163,7 +163,7 @@ def build(container: Container, launch: Launch) -> Spec:
         linux["devices"] = [
             {key: value for key, value in device.items() if key != "access"} for device in nodes if device["path"]
         ]
-    domain = {"kernel.domainname": config.domainname} if config.domainname else {}
+    domain = {"kernel.domainname": config.domainname} if config.domainname and launch.shift is None else {}
     sysctls = {**_default_sysctls(container, launch), **domain, **(host.sysctls or {})}
     if sysctls:
         linux["sysctl"] = sysctls
@@ -185,6 +185,8 @@ def build(container: Container, launch: Launch) -> Spec:
     }  # fmt: skip
     if host.uts_mode != "host":
         spec["hostname"] = config.hostname
+    if launch.shift is not None:
+        _leave_out(spec, config.domainname)
     height, width = host.console_size
     if config.tty and height and width:
         spec["process"]["consoleSize"] = {"height": height, "width": width}
@@ -192,6 +194,15 @@ def build(container: Container, launch: Launch) -> Spec:
         spec["process"]["apparmorProfile"] = launch.apparmor
     _apply(launch.edits, spec)
     return spec
+
+
+def _leave_out(spec: Spec, domainname: str) -> None:
+    """What the root of a user namespace may not do: raise its limits, which is done from outside (`launching`), and write that
+    one setting, for which there is another word since 1.1 (config.md "Domainname")."""
+    for name in ("rlimits", "oomScoreAdj"):
+        del spec["process"][name]
+    if domainname:
+        spec["domainname"] = domainname
 
 
 def _apply(edits: Edits, spec: Spec) -> None:

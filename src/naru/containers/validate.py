@@ -31,7 +31,7 @@ _IPC_SYSCTLS = {
     "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni",
     "kernel.shm_rmid_forced",
 }  # fmt: skip
-_RLIMITS = {  # numbers of getrlimit(2)
+RLIMITS = {  # numbers of getrlimit(2)
     "AS": 9, "CORE": 4, "CPU": 0, "DATA": 2, "FSIZE": 1, "LOCKS": 10, "MEMLOCK": 8, "MSGQUEUE": 12, "NICE": 13, "NOFILE": 7,
     "NPROC": 6, "RSS": 5, "RTPRIO": 14, "RTTIME": 15, "SIGPENDING": 11, "STACK": 3,
 }  # fmt: skip
@@ -149,6 +149,11 @@ def sysctls(value: HostConfig) -> None:
             raise Internal(f"{_REFUSED}sysctl {key!r} has control characters")
 
 
+def rlimits(value: HostConfig) -> list[tuple[int, int, int]]:
+    """(number, soft, hard) of what `launch_options` has let pass."""
+    return [(RLIMITS[each.name.upper().removeprefix("RLIMIT_")], each.soft, each.hard) for each in value.ulimits or []]
+
+
 def launch_options(value: HostConfig, config: Config) -> None:
     """What Docker finds out only when the container is started. Raises Internal."""
     if _SHIM.fullmatch(value.runtime) and value.runtime not in RUNTIMES:
@@ -169,10 +174,10 @@ def launch_options(value: HostConfig, config: Config) -> None:
             raise Internal(f"invalid device cgroup rule format: '{rule}'")
     for limit in value.ulimits or []:
         name = limit.name.upper().removeprefix("RLIMIT_")
-        if name not in _RLIMITS:
+        if name not in RLIMITS:
             raise Internal(f"{_REFUSED}wrong rlimit value: RLIMIT_{limit.name.upper()}")
         if 0 <= limit.hard < limit.soft or limit.soft < 0 <= limit.hard:
-            number = _RLIMITS[name]
+            number = RLIMITS[name]
             raise Internal(
                 f"{_IN_INIT}error setting rlimits for ready process: error setting rlimit type {number}: invalid argument"
             )
