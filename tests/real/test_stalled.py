@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from typing import Any
+from urllib.parse import quote
 
 import docker
 import pytest
@@ -203,13 +204,11 @@ def test_a_million_variables(daemon: Any, client: docker.DockerClient) -> None:
     assert client.ping() and rss_kb(daemon) - before < 600 << 10
 
 
-NAMES = ["..", ".", "a/b", "../../etc", "a\0b", "a" * 10_240, "-a", "é", "a b", "", "a\nb", "%2e%2e"]
+NAMES = ["..", ".", "a/b", "../../etc", "a\0b", "-a", "é", "a b", "", "a\nb", "%2e%2e"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names_that_are_none(daemon: Any, client: docker.DockerClient, name: str) -> None:
-    from urllib.parse import quote
-
     if name:
         with request(
             daemon, "POST", f"/containers/create?name={quote(name)}", {"Image": "busybox", "Cmd": ["true"]}

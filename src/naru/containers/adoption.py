@@ -136,9 +136,17 @@ class Adoption:
             if id not in self._around.owners:
                 with suppress(OSError):
                     remove_tree(os.path.join(root, id))
-        execs = self._around.runtime.execs.folder
-        for name in os.listdir(execs):  # of execs that ended with the daemon
-            os.unlink(os.path.join(execs, name))
+        runtime = self._around.runtime
+        live = {id for id, owner in self._around.owners.items() if owner.record.state.status.is_live}
+        # of execs that ended with the daemon; exit codes that have been read; states of runs that nobody knows
+        for folder, kept in (
+            (runtime.execs.folder, set[str]()),
+            (runtime.exits.folder, live),
+            (f"{runtime.root}/runtime", live | {".cache"}),
+        ):
+            for name in set(os.listdir(folder)) - kept:
+                with suppress(OSError):
+                    remove_tree(os.path.join(folder, name))
 
     def _restart_due(self, records: list[Container]) -> None:
         """Policies at boot: `always`, and `unless-stopped` that no user stopped."""

@@ -192,10 +192,14 @@ class Execs:
             listener.close()
         if master < 0:
             return PipeStdio(-1, {})
+        stdio = PipeStdio(os.dup(master), {1: os.dup(master)})
+        if item.ended.is_set():  # meanwhile: nobody is going to close it
+            os.close(master)
+            return stdio
         item.terminal = master
         if item.size and any(item.size):
             self._set_size(item, *item.size)
-        return PipeStdio(os.dup(master), {1: os.dup(master)})
+        return stdio
 
     async def _receive_terminal(self, item: Exec, listener: socket.socket) -> int:
         """The master's descriptor, or -1 if the runtime ended without sending one."""
@@ -204,10 +208,14 @@ class Execs:
         ended = self._group.create_task(item.ended.wait())
         await asyncio.wait((accept, ended), return_when=asyncio.FIRST_COMPLETED)
         ended.cancel()
-        if not accept.done():
+        if accept.done():
+            connection, _ = accept.result()
+        else:
             accept.cancel()
-            return -1
-        connection, _ = accept.result()
+            try:
+                connection, _ = listener.accept()  # sent in its last moment
+            except BlockingIOError:
+                return -1
         try:
             connection.setblocking(True)
             _, ancillary, _, _ = connection.recvmsg(4096, socket.CMSG_SPACE(4))

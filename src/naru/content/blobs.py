@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Iterator
 
 from naru.errors import DataLoss, InvalidArgument, NotFound
+from naru.linux.erase import remove_tree
 from naru.linux.files import sync_dir
 from naru.oci.digest import Digest, Hasher
 
@@ -81,7 +82,7 @@ class ContentStore:
         for folder in ("blobs/sha256", "blobs/sha384", "blobs/sha512", "ingest"):
             os.makedirs(os.path.join(root, folder), exist_ok=True)
         for left_over in os.listdir(self.ingest_dir):  # of a process that died; nobody can commit them any more
-            os.unlink(os.path.join(self.ingest_dir, left_over))
+            remove_tree(os.path.join(self.ingest_dir, left_over))
         layout = os.path.join(root, "oci-layout")
         if not os.path.exists(layout):
             with open(layout, "w") as file:

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -27,6 +28,7 @@ from naru.daemon.notify import notify, reloading
 from naru.daemon.parts import container_defaults
 from naru.errors import NaruError
 from naru.linux.process import adopt_orphans, keep_descriptors
+from naru.linux.threads import share_memory
 
 log = logging.getLogger("naru.daemon")
 _SWITCH_S = 0.001  # how long a thread may keep the event loop waiting for the interpreter
@@ -48,6 +50,7 @@ def main(argv: Sequence[str]) -> int:
         for note in config.without_effect:
             log.warning("%s", note)
         keep_descriptors()
+        share_memory()
         sys.setswitchinterval(_SWITCH_S)
         asyncio.run(serve(config, partial(load, given), given))
     except NaruError as error:
@@ -75,6 +78,7 @@ async def serve(config: Config, read: Callable[[], Config], given: argparse.Name
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, stop)
     loop.add_signal_handler(signal.SIGHUP, lambda: None)  # before there is anything to reload, it must not end us
+    loop.add_signal_handler(signal.SIGUSR1, tell_tasks)
     os.umask(0o022)
     adopt_orphans()
     async with running(config) as daemon:
@@ -102,6 +106,12 @@ async def _accept(server: Server, listeners: list[Listener], daemon: Running, co
         address = host_and_port(config.metrics_addr, "metrics-addr")
         await server.listen(metrics_socket(address), handler=daemon.metrics)
         log.info("metrics are served at http://%s/metrics", config.metrics_addr)
+
+
+def tell_tasks() -> None:
+    """To the log: how many tasks there are, and of which kinds. For whoever looks for a leak."""
+    kinds = Counter(task.get_coro().__qualname__ for task in asyncio.all_tasks())  # type: ignore[union-attr]
+    log.warning("asyncio tasks: %d (%s)", kinds.total(), ", ".join(f"{n} {kind}" for kind, n in kinds.most_common(12)))
 
 
 def _guarded(handler: Handler, *, tls: bool) -> Handler:

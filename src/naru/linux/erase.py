@@ -29,6 +29,9 @@ def remove_tree(path: str) -> None:
         except FileNotFoundError:
             pending.pop()
             continue
+        except NotADirectoryError:  # path itself is a file
+            os.unlink(folder)
+            return
         if not inside:
             try:
                 os.rmdir(folder)

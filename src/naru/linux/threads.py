@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -10,6 +11,14 @@ from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_M_ARENA_MAX = -8
+
+
+def share_memory() -> None:
+    """Threads allocate from one arena (mallopt(3), M_ARENA_MAX): short-lived ones would leave one each behind, in pieces.
+    Nothing happens where the C library knows no arenas."""
+    if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
+        mallopt(_M_ARENA_MAX, 1)
 
 
 async def finish_in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
