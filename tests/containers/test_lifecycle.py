@@ -19,6 +19,7 @@ created     STOP          NotModified: container is not running
 created     REMOVE        removing: DELETE
 created     FORCE_REMOVE  removing: DELETE
 created     RESTART_DUE   .
+created     CHECKPOINT    Conflict: container ID is not running
 running     START         NotModified: container is already running
 running     EXITED        exited: SETTLE
 running     SIGNAL        running: SEND_SIGNAL
@@ -28,6 +29,7 @@ running     STOP          .
 running     REMOVE        Conflict: cannot remove container "/name": container is running: stop the container before removing or force remove
 running     FORCE_REMOVE  removing: KILL DELETE
 running     RESTART_DUE   .
+running     CHECKPOINT    .
 paused      START         Conflict: cannot start a paused container, try unpause instead
 paused      EXITED        exited: SETTLE
 paused      SIGNAL        paused: SEND_SIGNAL
@@ -37,6 +39,7 @@ paused      STOP          .
 paused      REMOVE        Conflict: cannot remove container "/name": container is paused and must be unpaused first
 paused      FORCE_REMOVE  removing: KILL DELETE
 paused      RESTART_DUE   .
+paused      CHECKPOINT    Conflict: container ID is paused, unpause the container before checkpoint
 restarting  START         running: CANCEL_RESTART LAUNCH
 restarting  EXITED        .
 restarting  SIGNAL        Conflict: container ID is not running
@@ -46,6 +49,7 @@ restarting  STOP          exited: CANCEL_RESTART
 restarting  REMOVE        Conflict: cannot remove container "/name": container is restarting: stop the container before removing or force remove
 restarting  FORCE_REMOVE  removing: CANCEL_RESTART DELETE
 restarting  RESTART_DUE   running: LAUNCH
+restarting  CHECKPOINT    Conflict: container ID is not running
 exited      START         running: LAUNCH
 exited      EXITED        .
 exited      SIGNAL        Conflict: container ID is not running
@@ -55,6 +59,7 @@ exited      STOP          NotModified: container is not running
 exited      REMOVE        removing: DELETE
 exited      FORCE_REMOVE  removing: DELETE
 exited      RESTART_DUE   .
+exited      CHECKPOINT    Conflict: container ID is not running
 removing    START         Conflict: container ID is marked for removal and cannot be changed
 removing    EXITED        .
 removing    SIGNAL        Conflict: container ID is marked for removal and cannot be changed
@@ -64,6 +69,7 @@ removing    STOP          Conflict: container ID is marked for removal and canno
 removing    REMOVE        Conflict: removal of container ID is already in progress
 removing    FORCE_REMOVE  Conflict: removal of container ID is already in progress
 removing    RESTART_DUE   .
+removing    CHECKPOINT    Conflict: container ID is marked for removal and cannot be changed
 dead        START         Conflict: container ID is marked for removal and cannot be changed
 dead        EXITED        .
 dead        SIGNAL        Conflict: container ID is marked for removal and cannot be changed
@@ -73,6 +79,7 @@ dead        STOP          Conflict: container ID is marked for removal and canno
 dead        REMOVE        removing: DELETE
 dead        FORCE_REMOVE  removing: DELETE
 dead        RESTART_DUE   .
+dead        CHECKPOINT    Conflict: container ID is marked for removal and cannot be changed
 """
 
 

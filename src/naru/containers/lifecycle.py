@@ -27,6 +27,7 @@ class Event(Enum):
     REMOVE = auto()
     FORCE_REMOVE = auto()
     RESTART_DUE = auto()
+    CHECKPOINT = auto()
 
 
 class Action(Enum):
@@ -62,6 +63,7 @@ _RUNNING_RM = Refusal(
     'cannot remove container "{name}": container is running: stop the container before removing or force remove',
 )
 _PAUSED_RM = Refusal(Conflict, 'cannot remove container "{name}": container is paused and must be unpaused first')
+_PAUSED_CP = Refusal(Conflict, "container {id} is paused, unpause the container before checkpoint")
 _IN_PROGRESS = Refusal(Conflict, "removal of container {id} is already in progress")
 _QUIET = Step(_S.EXITED)  # an exit that is already settled
 
@@ -76,6 +78,7 @@ _ROWS: dict[Status, dict[Event, Step | Refusal]] = {
         _E.REMOVE: Step(_S.REMOVING, (_A.DELETE,)),
         _E.FORCE_REMOVE: Step(_S.REMOVING, (_A.DELETE,)),
         _E.RESTART_DUE: Step(_S.CREATED),
+        _E.CHECKPOINT: _NOT_RUNNING,
     },
     _S.RUNNING: {
         _E.START: Refusal(NotModified, "container is already running"),
@@ -87,6 +90,7 @@ _ROWS: dict[Status, dict[Event, Step | Refusal]] = {
         _E.REMOVE: _RUNNING_RM,
         _E.FORCE_REMOVE: Step(_S.REMOVING, (_A.KILL, _A.DELETE)),
         _E.RESTART_DUE: Step(_S.RUNNING),
+        _E.CHECKPOINT: Step(_S.RUNNING),
     },
     _S.PAUSED: {
         _E.START: Refusal(Conflict, "cannot start a paused container, try unpause instead"),
@@ -98,6 +102,7 @@ _ROWS: dict[Status, dict[Event, Step | Refusal]] = {
         _E.REMOVE: _PAUSED_RM,
         _E.FORCE_REMOVE: Step(_S.REMOVING, (_A.KILL, _A.DELETE)),
         _E.RESTART_DUE: Step(_S.PAUSED),
+        _E.CHECKPOINT: _PAUSED_CP,
     },
     _S.RESTARTING: {
         _E.START: Step(_S.RUNNING, (_A.CANCEL_RESTART, _A.LAUNCH)),
@@ -112,6 +117,7 @@ _ROWS: dict[Status, dict[Event, Step | Refusal]] = {
         ),
         _E.FORCE_REMOVE: Step(_S.REMOVING, (_A.CANCEL_RESTART, _A.DELETE)),
         _E.RESTART_DUE: Step(_S.RUNNING, (_A.LAUNCH,)),
+        _E.CHECKPOINT: _NOT_RUNNING,
     },
     _S.EXITED: {
         _E.START: Step(_S.RUNNING, (_A.LAUNCH,)),
@@ -123,6 +129,7 @@ _ROWS: dict[Status, dict[Event, Step | Refusal]] = {
         _E.REMOVE: Step(_S.REMOVING, (_A.DELETE,)),
         _E.FORCE_REMOVE: Step(_S.REMOVING, (_A.DELETE,)),
         _E.RESTART_DUE: _QUIET,
+        _E.CHECKPOINT: _NOT_RUNNING,
     },
     _S.REMOVING: {
         **dict.fromkeys(_E, _REMOVED),

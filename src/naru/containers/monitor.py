@@ -34,7 +34,7 @@ from naru.linux.cgroup import Cgroup
 from naru.linux.erase import Trash
 from naru.linux.host import UNIFIED, Host
 from naru.linux.identity import Process
-from naru.linux.mounts import Without, run_in_private_namespace
+from naru.linux.mounts import Without, run_in_namespace_of, run_in_private_namespace
 from naru.linux.moves import Moves
 from naru.linux.sealed import SealedProgram
 from naru.linux.syscalls import umount
@@ -124,8 +124,10 @@ class Runtime:
         tty: bool,
         stdin: bool,
         leave_stdin_open: bool = False,
+        restore: Sequence[str] = (),
     ) -> tuple[Process, int]:
-        """Bring a container to the point where only `start` is missing: (monitor, pid of its first process).
+        """Bring a container to the point where only `start` is missing: (monitor, pid of its first process). With the words
+        of `criu.restore_words` it runs already, from where a checkpoint was taken.
 
         `prepare` runs in the private mount namespace, mounts what the bundle needs and returns config.json.
         Raises RuntimeFailure, and whatever prepare raises; then nothing is left running.
@@ -145,6 +147,7 @@ class Runtime:
                 + ["-t"] * tty
                 + ["-i"] * stdin
                 + ["--leave-stdin-open"] * leave_stdin_open
+                + [*restore]
             )
             return process.spawn(argv, env={**_ENV, "_OCI_SYNCPIPE": "3"}, fds={3: sync_write})
 
@@ -190,10 +193,14 @@ class Runtime:
             json.dump(resources, file)
         await self._call("update", f"--resources={path}", id)
 
-    async def _call(self, *words: str) -> None:
+    async def checkpoint(self, monitor: Process, words: Sequence[str]) -> None:
+        """Run `checkpoint` where the container's mounts are: with its monitor. Raises RuntimeFailure."""
+        await self._call("checkpoint", *words, inside=monitor)
+
+    async def _call(self, *words: str, inside: Process | None = None) -> None:
         error = os.memfd_create("stderr", os.MFD_CLOEXEC)
         try:
-            child = process.Child(await self.spawn(words, fds={2: error}))
+            child = process.Child(await self.spawn(words, fds={2: error}, inside=inside))
             if await child.wait_exit() != 0:
                 os.lseek(error, 0, os.SEEK_SET)
                 raise RuntimeFailure(os.read(error, _SYNC_LIMIT_BYTES).decode("utf-8", "replace").strip())
@@ -208,9 +215,10 @@ class Runtime:
         log: str = "",
         prepare: Callable[[], None] | None = None,
         oom_score_adj: int = 0,
+        inside: Process | None = None,
     ) -> int:
         """Run the runtime with these words; its pid. With `log`, its own errors go there, as JSON lines; `prepare` runs
-        first, in the private mount namespace that the runtime then lives in. What crun executes in a container inherits
+        first, in the private mount namespace that the runtime then lives in, unless that is to be `inside` a process's. What crun executes in a container inherits
         `oom_score_adj`, where otherwise it would be protected as the daemon is."""
         options = [f"--log={log}", "--log-format=json"] if log else []
 
@@ -220,6 +228,8 @@ class Runtime:
                 file.write(str(oom_score_adj))
             return pid
 
+        if inside is not None:
+            return await run_in_namespace_of(inside.pid, run)
         if prepare is None:
             return run() if self._without_unified is None else await self._without_unified.run(run)
 
@@ -298,7 +308,11 @@ class Runtime:
                 bundle = words[words.index(b"-b") + 1]
                 if bundle.startswith(bundles):
                     monitors[bundle.removeprefix(bundles).decode()] = found
-            elif state in words and next((w for w in words[1:] if not w.startswith(b"-")), b"") in (b"create", b"run"):
+            elif state in words and next((w for w in words[1:] if not w.startswith(b"-")), b"") in (
+                b"create",
+                b"run",
+                b"restore",
+            ):
                 creating.append((words[-1].decode(), found))
         return monitors, creating
 

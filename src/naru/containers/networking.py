@@ -42,11 +42,12 @@ class Sandbox:
 
     def make(self) -> str | None:
         """The namespace's path for the runtime (None: the host's). Blocks; call it in a thread. Raises OSError."""
-        if self._made.done():
+        if self._made.done() or self._path is not None:
             return self._path
         fd = netns.create()
+        self._path = f"/proc/{os.getpid()}/fd/{fd}"
         self._loop.call_soon_threadsafe(self._settle, fd)
-        return f"/proc/{os.getpid()}/fd/{fd}"
+        return self._path
 
     def _settle(self, fd: int) -> None:
         if self._made.done():

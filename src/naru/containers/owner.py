@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from naru.containers import lifecycle, monitor
+from naru.containers import criu, lifecycle, monitor
 from naru.containers.health import Health
 from naru.containers.launching import LaunchFailure, launch
 from naru.containers.lifecycle import Action, Event
@@ -98,12 +98,13 @@ class Owner:
     def _step(self, event: Event) -> lifecycle.Step:
         return lifecycle.step(self.record.state.status, event, id=self.record.id, name=self.record.name)
 
-    async def start(self) -> None:
+    async def start(self, checkpoint: str = "") -> None:
+        """From the beginning, or from the checkpoint in this directory."""
         step = self._step(Event.START)
         if Action.CANCEL_RESTART in step.actions:
             self._cancel_restart()
         self._user_stopped = False
-        await self._launch(restarts=0)
+        await self._launch(restarts=0, checkpoint=checkpoint)
 
     async def signal(self, number: int, *, announce: bool = True) -> None:
         self._step(Event.SIGNAL)
@@ -122,6 +123,20 @@ class Owner:
         await asyncio.to_thread(self.cgroup().freeze, False)
         self._publish(status=step.then)
         self.announce("unpause")
+
+    def check(self, event: Event) -> None:
+        """Raises the refusal if its state does not allow this."""
+        self._step(event)
+
+    async def checkpoint(self, directory: str, *, exit: bool) -> None:
+        """Dump its processes into an empty directory; with `exit` they have ended when this returns, for good. Raises
+        Conflict, RuntimeFailure."""
+        self._step(Event.CHECKPOINT)
+        await criu.dump(self._around.runtime, self.record, directory, leave_running=not exit)
+        self.announce("checkpoint")
+        if exit:
+            self._user_stopped = True
+            await self._end_now(auto_remove=True)
 
     async def begin_stop(self) -> bool:
         """Note that a user wants it down; True if there are processes to end."""
@@ -180,13 +195,13 @@ class Owner:
 
     # -- launch ---------------------------------------------------------------------------------------------------
 
-    async def _launch(self, *, restarts: int) -> None:
+    async def _launch(self, *, restarts: int, checkpoint: str = "") -> None:
         around = self._around
         around.runtime.moves.prepare()
         self.record = record = around.with_joined_name(self.record)
         await self._wait_buried()
         try:
-            process, pid = await launch(around, record, self.pending)
+            process, pid = await launch(around, record, self.pending, checkpoint)
         except LaunchFailure as failure:
             self._note_failure(failure)
             raise failure.error from failure
@@ -273,7 +288,7 @@ class Owner:
             self._restart.cancel()
             self._restart = None
 
-    async def _end_now(self) -> None:
+    async def _end_now(self, *, auto_remove: bool = False) -> None:
         state = self.record.state
         process = Process(state.monitor_pid, state.monitor_start)
         self.cgroup().kill()
@@ -281,7 +296,7 @@ class Owner:
             process.kill()
             if not await self._watch.wait_end_within(1.0):
                 raise Internal(f"container {self.record.id}: its processes do not end")
-        await self._settle(auto_remove=False)
+        await self._settle(auto_remove=auto_remove)
 
     async def _wait_buried(self) -> None:
         """Nothing of an earlier run is left: its mounts stand on the same directories."""

@@ -19,6 +19,7 @@ import naru
 from naru.api.app import SERVER, SERVER_VERSION, App
 from naru.api.routes.archives import ArchiveRoutes
 from naru.api.routes.builds import BuildRoutes
+from naru.api.routes.checkpoints import CheckpointRoutes
 from naru.api.routes.containers import ContainerRoutes
 from naru.api.routes.images import ImageRoutes
 from naru.api.routes.networks import NetworkRoutes
@@ -26,6 +27,7 @@ from naru.api.routes.streams import StreamRoutes
 from naru.api.routes.system import SystemRoutes
 from naru.build.solve import Builder
 from naru.containers.adoption import Adoption
+from naru.containers.checkpoints import Checkpoints
 from naru.containers.checks import Checks
 from naru.containers.commits import Commits
 from naru.containers.engine import Engine
@@ -61,9 +63,12 @@ from naru.volumes.service import Volumes
 log = logging.getLogger(__name__)
 
 _USER_AGENT = f"naru/{naru.__version__}"
-FIXED_HEADERS = [
-    ("Api-Version", "1.56"), ("Docker-Experimental", "false"), ("Ostype", "linux"), ("Server", SERVER),
-]  # fmt: skip
+
+
+def fixed_headers(*, experimental: bool) -> list[tuple[str, str]]:
+    """Of every answer."""
+    flag = "true" if experimental else "false"
+    return [("Api-Version", "1.56"), ("Docker-Experimental", flag), ("Ostype", "linux"), ("Server", SERVER)]
 
 
 @asynccontextmanager
@@ -170,7 +175,8 @@ async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitSta
     images.kept = builder.cache.blobs
     await images.recover()
     engine = Engine(
-        around, containers, execs, Processes(containers, host), Files(around), Commits(around), keeping, images, networks,
+        around, containers, execs, Processes(containers, host), Files(around), Commits(around),
+        Checkpoints(around, containers, enabled=config.experimental), keeping, images, networks,
         around.volumes, registry, bus,
     )  # fmt: skip
     return _app(engine, builder, config)
@@ -233,13 +239,14 @@ def _app(engine: Engine, builder: Builder, config: Config) -> App:
     settings: dict[str, Any] = {
         "id": _engine_id(config),
         "server_version": SERVER_VERSION,
+        "experimental": config.experimental,
         "component_versions": {"conmon": "", runtime: ""},
     }
     groups = (
-        ContainerRoutes(engine), StreamRoutes(engine), ArchiveRoutes(engine), ImageRoutes(engine), NetworkRoutes(engine),
+        ContainerRoutes(engine), CheckpointRoutes(engine), StreamRoutes(engine), ArchiveRoutes(engine), ImageRoutes(engine), NetworkRoutes(engine),
         BuildRoutes(builder, engine.images), SystemRoutes(engine, builder.cache, settings),
     )  # fmt: skip
-    return App([route for group in groups for route in group.routes()], FIXED_HEADERS)
+    return App([route for group in groups for route in group.routes()], fixed_headers(experimental=config.experimental))
 
 
 def _spawn(group: asyncio.TaskGroup, owner: Owner) -> None:

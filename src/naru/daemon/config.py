@@ -38,6 +38,7 @@ class Config:
     log_level: str = "info"
     debug: bool = False
     tlsverify: bool = True
+    experimental: bool = False
     labels: tuple[str, ...] = ()
     log_driver: str = "json-file"
     log_opts: tuple[str, ...] = ()
@@ -75,6 +76,7 @@ OPTIONS = (
     _Option("log_level", "log-level", ("-l", "--log-level"), "debug, info, warn or error"),
     _Option("debug", "debug", ("-D", "--debug"), "The same as --log-level debug", switch=True),
     _Option("tlsverify", "tlsverify", ("--tlsverify",), "false: allow tcp sockets without TLS; anyone who reaches them is root here", switch=True),
+    _Option("experimental", "experimental", ("--experimental",), "Offer what Docker calls experimental: checkpoints", switch=True),
     _Option("labels", "labels", ("--label",), "Label (key=value) of the daemon", many=True),
     _Option("log_driver", "log-driver", ("--log-driver",), "Log driver of containers that ask for none"),
     _Option("log_opts", "log-opts", ("--log-opt",), "Option (key=value) of that driver", many=True, pairs=True),
@@ -89,7 +91,6 @@ _ACCEPTED_KEYS = {
     "iptables",
     "ip-forward",
     "userland-proxy",
-    "experimental",
 }
 
 

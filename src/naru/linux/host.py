@@ -99,7 +99,7 @@ def _os_release() -> dict[str, str]:
 
 
 def probe(
-    programs: tuple[str, ...] = ("crun", "runc", "conmon", "docker-init", "tini-static", "catatonit", "tini"),
+    programs: tuple[str, ...] = ("crun", "runc", "conmon", "docker-init", "tini-static", "catatonit", "tini", "criu"),
 ) -> Host:
     mounts = _mounts()
     uname = os.uname()

@@ -84,7 +84,7 @@ class SystemRoutes:
         built = "1970-01-01T00:00:00.000000000+00:00"
         arch = _MACHINES.get(host.machine, host.machine)
         details = {
-            "ApiVersion": newest, "Arch": arch, "BuildTime": built, "Experimental": "false", "GitCommit": "",
+            "ApiVersion": newest, "Arch": arch, "BuildTime": built, "Experimental": str(self._settings["experimental"]).lower(), "GitCommit": "",
             "GoVersion": f"python{python_platform.python_version()}", "KernelVersion": host.kernel, "MinAPIVersion": oldest,
             "Os": "linux", "Naru": naru.__version__,
         }  # fmt: skip
@@ -98,6 +98,7 @@ class SystemRoutes:
                 "Platform": {"Name": f"Naru {naru.__version__}"}, "Components": components,
                 "Version": self._settings["server_version"], "ApiVersion": newest, "MinAPIVersion": oldest, "GitCommit": "",
                 "GoVersion": details["GoVersion"], "Os": "linux", "Arch": arch, "KernelVersion": host.kernel, "BuildTime": built,
+                **({"Experimental": True} if self._settings["experimental"] else {}),
             }
         )  # fmt: skip
 
@@ -135,7 +136,7 @@ class SystemRoutes:
                 },
                 "NCPU": host.cpus, "MemTotal": host.memory_bytes, "GenericResources": None,
                 "DockerRootDir": engine.around.data_root, "HttpProxy": "", "HttpsProxy": "", "NoProxy": "", "Name": host.name,
-                "Labels": [], "ExperimentalBuild": False, "ServerVersion": self._settings["server_version"],
+                "Labels": [], "ExperimentalBuild": self._settings["experimental"], "ServerVersion": self._settings["server_version"],
                 "Runtimes": {name: {"path": host.programs.get(program, program)} for name in (label, program)}, "DefaultRuntime": label,
                 "Swarm": {
                     "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": "",
