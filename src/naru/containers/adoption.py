@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from naru.containers import monitor
+from naru.containers.bringup import BringUp
 from naru.containers.monitor import KILL_GRACE_S
 from naru.containers.owner import Owner
 from naru.containers.records import Container, Status, from_json
@@ -25,9 +26,10 @@ log = logging.getLogger(__name__)
 
 
 class Adoption:
-    def __init__(self, around: Surroundings, spawn: Callable[[Owner], None]) -> None:
+    def __init__(self, around: Surroundings, spawn: Callable[[Owner], None], bring_up: BringUp) -> None:
         self._around = around
         self._spawn = spawn
+        self._bring_up = bring_up
 
     async def adopt(self) -> None:
         """Every container has its owner, and nothing runs that has no record, when this returns."""
@@ -47,7 +49,7 @@ class Adoption:
             if id not in around.owners or not around.owners[id].record.state.status.is_live:
                 await around.runtime.bury(id, self._group(id))
         self._clear_directories()
-        self._restart_due(records)
+        await self._bring_up.begin(self._due())
 
     def _load(self) -> list[Container]:
         around, out = self._around, []
@@ -111,13 +113,13 @@ class Adoption:
         for name in os.listdir(execs):  # of execs that ended with the daemon
             os.unlink(os.path.join(execs, name))
 
-    def _restart_due(self, records: list[Container]) -> None:
-        """Policies at boot: `always`, and `unless-stopped` that no user stopped."""
-        for record in records:
-            owner = self._around.owners.get(record.id)
-            if owner is None or owner.record.state.status.is_live or owner.record.state.status is Status.CREATED:
-                continue
-            policy = record.host.restart_policy.name
-            waiting = owner.record.state.status is Status.RESTARTING
-            if waiting or policy == "always" or (policy == "unless-stopped" and not owner.record.state.stopped_by_user):
-                owner.restart_soon()
+    def _due(self) -> list[Owner]:
+        """Policies at boot: `always`, `unless-stopped` that no user stopped, and what was about to be restarted."""
+        return [owner for owner in self._around.owners.values() if _is_due(owner.record)]
+
+
+def _is_due(record: Container) -> bool:
+    status, policy = record.state.status, record.host.restart_policy.name
+    if status is not Status.EXITED:
+        return status is Status.RESTARTING
+    return policy == "always" or (policy == "unless-stopped" and not record.state.stopped_by_user)

@@ -186,12 +186,17 @@ class Owner:
         await self._delete(volumes=True)
 
     async def settle_missed_end(self) -> None:
-        """It ended while no daemon watched."""
+        """It ended while no daemon watched. A restart that is due is left to who brings up all of them."""
         await self._settle()
+        self._cancel_restart()
 
-    def restart_soon(self) -> None:
-        """Its policy wants it to run; an error is its own, and recorded."""
-        self._submit(self.start)
+    async def hold_restart(self) -> None:
+        """Its policy wants it to run, but it has to wait for others."""
+        self._publish(status=Status.RESTARTING)
+
+    async def restart_held(self) -> None:
+        """Unless somebody did something about it meanwhile."""
+        await self._restart_now(restarts=0)
 
     # -- launch ---------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from naru.api.routes.streams import StreamRoutes
 from naru.api.routes.system import SystemRoutes
 from naru.build.solve import Builder
 from naru.containers.adoption import Adoption
+from naru.containers.bringup import BringUp
 from naru.containers.checkpoints import Checkpoints
 from naru.containers.checks import Checks
 from naru.containers.commits import Commits
@@ -165,7 +166,7 @@ async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitSta
     checks = Checks(execs, group)
     keeping = LogKeeping(around, logs)
     around.on_start, around.on_end = (keeping.begin, checks.begin), (keeping.end, checks.end)
-    await Adoption(around, lambda owner: _spawn(group, owner)).adopt()
+    await Adoption(around, lambda owner: _spawn(group, owner), BringUp(around, group)).adopt()
     keeping.resume()
 
     builder = Builder(
