@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from naru.containers.lifecycle import TABLE, Event, restart_delay_ns, step
+from naru.containers.lifecycle import TABLE, Event, step
 from naru.containers.records import Status
 from naru.errors import NaruError
 
@@ -42,7 +42,7 @@ paused      RESTART_DUE   .
 paused      CHECKPOINT    Conflict: container ID is paused, unpause the container before checkpoint
 restarting  START         running: CANCEL_RESTART LAUNCH
 restarting  EXITED        .
-restarting  SIGNAL        Conflict: container ID is not running
+restarting  SIGNAL        exited: CANCEL_RESTART
 restarting  PAUSE         Conflict: container ID is restarting, wait until the container is running
 restarting  UNPAUSE       Internal: Container ID is not paused
 restarting  STOP          exited: CANCEL_RESTART
@@ -106,36 +106,3 @@ def test_the_page_above_is_the_whole_cross_product() -> None:
     written = {(Status(state), Event[event]) for state, event, _ in rows()}
     assert len(rows()) == len(written) == len(Status) * len(Event)
     assert set(TABLE) == written
-
-
-S_NS = 10**9
-
-
-@pytest.mark.parametrize(
-    ("policy", "limit", "exit_code", "restarts", "ran_ns", "stopped", "delay_ns"),
-    [
-        ("no", 0, 1, 0, 0, False, None),
-        ("", 0, 1, 0, 0, False, None),
-        ("always", 0, 0, 0, 0, False, 100_000_000),
-        ("always", 0, 1, 1, 0, False, 200_000_000),
-        ("always", 0, 1, 5, 0, False, 3_200_000_000),
-        ("always", 0, 1, 9, 0, False, 51_200_000_000),
-        ("always", 0, 1, 10, 0, False, 60 * S_NS),
-        ("always", 0, 1, 10**6, 0, False, 60 * S_NS),
-        ("always", 0, 1, 10**6, 10 * S_NS, False, 100_000_000),
-        ("always", 0, 0, 3, 0, True, None),
-        ("unless-stopped", 0, 0, 0, 0, False, 100_000_000),
-        ("unless-stopped", 0, 0, 0, 0, True, None),
-        ("on-failure", 0, 0, 0, 0, False, None),
-        ("on-failure", 0, 1, 0, 0, False, 100_000_000),
-        ("on-failure", 3, 1, 2, 0, False, 400_000_000),
-        ("on-failure", 3, 1, 3, 0, False, None),
-        ("on-failure", 3, 137, 2, 0, True, None),
-    ],
-)
-def test_restart_delay(
-    policy: str, limit: int, exit_code: int, restarts: int, ran_ns: int, stopped: bool, delay_ns: int | None
-) -> None:
-    assert delay_ns == restart_delay_ns(
-        policy, limit, exit_code=exit_code, restarts=restarts, ran_ns=ran_ns, stopped_by_user=stopped
-    )

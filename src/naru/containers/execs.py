@@ -12,13 +12,12 @@ import asyncio
 import json
 import os
 import secrets
-import signal
 import socket
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from naru.containers import monitor
+from naru.containers import execending, monitor
 from naru.containers.accounts import find_user
 from naru.containers.messages import exec_failure
 from naru.containers.owner import Owner
@@ -274,8 +273,8 @@ class Execs:
         except (FileNotFoundError, ValueError):
             return item.state.pid
 
-    def kill(self, item: Exec) -> None:
-        """End an exec whose client has gone for good."""
-        if item.state.running and item.state.pid:
-            with suppress(ProcessLookupError):
-                os.kill(item.state.pid, signal.SIGTERM)
+    def abandon(self, item: Exec, *, at_once: bool = False) -> None:
+        """Nobody will ever read it again: it ends within `execending.GRACE_S`, or at once. What is detached is not abandoned."""
+        if item.state.running:
+            numbers = () if at_once else execending.HANG_UP if item.request.tty else execending.TERMINATE
+            self._group.create_task(execending.end(self.pid(item), item.state.pid, item.ended, numbers))

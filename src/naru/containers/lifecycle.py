@@ -107,7 +107,7 @@ _ROWS: dict[Status, dict[Event, Step | Refusal]] = {
     _S.RESTARTING: {
         _E.START: Step(_S.RUNNING, (_A.CANCEL_RESTART, _A.LAUNCH)),
         _E.EXITED: Step(_S.RESTARTING),
-        _E.SIGNAL: _NOT_RUNNING,
+        _E.SIGNAL: Step(_S.EXITED, (_A.CANCEL_RESTART,)),  # nobody is there to hear it, and its meaning is clear
         _E.PAUSE: Refusal(Conflict, "container {id} is restarting, wait until the container is running"),
         _E.UNPAUSE: Refusal(Internal, "Container {id} is not paused"),
         _E.STOP: Step(_S.EXITED, (_A.CANCEL_RESTART,)),
@@ -158,21 +158,3 @@ def step(status: Status, event: Event, *, id: str, name: str) -> Step:
     if isinstance(verdict, Refusal):
         raise verdict.kind(verdict.text.format(id=id, name=name))
     return verdict
-
-
-MAX_BACKOFF_NS = 60_000_000_000
-_FIRST_BACKOFF_NS = 100_000_000
-_GOOD_RUN_NS = 10_000_000_000
-
-
-def restart_delay_ns(
-    policy: str, max_retries: int, *, exit_code: int, restarts: int, ran_ns: int, stopped_by_user: bool
-) -> int | None:
-    """How long to wait before the next start, or None for no restart (100 ms, doubled each time up to a minute; a run
-    of ten seconds starts the count anew: Docker's restart manager)."""
-    if stopped_by_user or policy in ("", "no"):
-        return None
-    if policy == "on-failure" and (exit_code == 0 or (max_retries and restarts >= max_retries)):
-        return None
-    steps = 0 if ran_ns >= _GOOD_RUN_NS else min(restarts, 16)
-    return min(MAX_BACKOFF_NS, _FIRST_BACKOFF_NS << steps)

@@ -21,8 +21,10 @@ from naru.containers.launching import LaunchFailure, launch
 from naru.containers.lifecycle import Action, Event
 from naru.containers.monitor import Exit
 from naru.containers.records import Container, Status, to_json
+from naru.containers.restarts import Ended, asks_to_end, restart_delay_ns, short_runs
 from naru.containers.surroundings import Surroundings
 from naru.containers.updating import apply_limits
+from naru.containers.validate import signal_number
 from naru.containers.waiting import PendingAttaches, Waiters
 from naru.containers.watching import Watch
 from naru.errors import Conflict, Internal, NaruError
@@ -49,6 +51,8 @@ class Owner:
         self._burial: asyncio.Future[None] | None = None  # of the last run, under way
         self._removed = False
         self._user_stopped = False
+        self._for_health = False  # its run is being ended, to be followed by another one
+        self._short_runs = 0  # restarts in a row that were followed by no good run
         if not record.state.status.is_live:
             self.ended.set()
 
@@ -103,14 +107,24 @@ class Owner:
         step = self._step(Event.START)
         if Action.CANCEL_RESTART in step.actions:
             self._cancel_restart()
-        self._user_stopped = False
+        self._user_stopped, self._short_runs = False, 0
         await self._launch(restarts=0, checkpoint=checkpoint)
 
-    async def signal(self, number: int, *, announce: bool = True) -> None:
-        self._step(Event.SIGNAL)
+    async def signal(self, number: int, *, by_user: bool = True) -> None:
+        step = self._step(Event.SIGNAL)
+        if Action.CANCEL_RESTART in step.actions:
+            if by_user:
+                self._give_up_restart()
+            return
+        if by_user and asks_to_end(number, signal_number(self.record.config.stop_signal or "TERM")):
+            self._user_stopped = True
         self._send(number)
-        if announce:
-            self.announce("kill", signal=str(number))
+        self.announce("kill", signal=str(number))
+
+    async def want_restart(self) -> None:
+        """Whoever asks is going to end it for its health; it is to be started again whatever its policy says."""
+        self._step(Event.SIGNAL)
+        self._for_health = True
 
     async def pause(self) -> None:
         step = self._step(Event.PAUSE)
@@ -143,9 +157,7 @@ class Owner:
         step = self._step(Event.STOP)
         self._user_stopped = True
         if Action.CANCEL_RESTART in step.actions:
-            self._cancel_restart()
-            self._publish(status=step.then, stopped_by_user=True)
-            self._waiters.ended(self.record.state.exit_code)
+            self._give_up_restart()
             self.announce("stop")
             return False
         return True
@@ -178,6 +190,12 @@ class Owner:
         if self.record.state.status.is_live:
             await apply_limits(self._around, changed)
         self.record = changed
+        state = changed.state
+        ended = Ended(state.exit_code, 0, state.restart_count, stopped_by_user=self._user_stopped)
+        if state.status is Status.RESTARTING and restart_delay_ns(changed.host.restart_policy, ended) is None:
+            self._cancel_restart()
+            self.record = changed.with_state(status=Status.EXITED)
+            self._waiters.ended(state.exit_code)
         self._store()
         self.announce("update")
 
@@ -257,11 +275,9 @@ class Owner:
             self.cgroup().kill()
         await around.networking.leave(self.record)
         ran_ns = max(0, end.finished_ns - state.started_ns)
-        policy = self.record.host.restart_policy
-        delay_ns = lifecycle.restart_delay_ns(
-            policy.name, policy.maximum_retry_count, exit_code=end.code, restarts=state.restart_count, ran_ns=ran_ns,
-            stopped_by_user=self._user_stopped,
-        )  # fmt: skip
+        ended = Ended(end.code, ran_ns, state.restart_count, self._short_runs, self._user_stopped, self._for_health)
+        delay_ns = restart_delay_ns(self.record.host.restart_policy, ended)
+        self._short_runs, self._for_health = short_runs(ended) + 1, False
         around.before_end(self)
         self._publish(
             status=Status.EXITED if delay_ns is None else Status.RESTARTING, pid=0, exit_code=end.code,
@@ -287,6 +303,12 @@ class Owner:
         self._restart = None
         if Action.LAUNCH in self._step(Event.RESTART_DUE).actions:
             await self._launch(restarts=restarts)
+
+    def _give_up_restart(self) -> None:
+        self._cancel_restart()
+        self._user_stopped = True
+        self._publish(status=Status.EXITED, stopped_by_user=True)
+        self._waiters.ended(self.record.state.exit_code)
 
     def _cancel_restart(self) -> None:
         if self._restart is not None:

@@ -40,6 +40,7 @@ from naru.containers.networking import Networking
 from naru.containers.owner import Owner
 from naru.containers.processes import Processes
 from naru.containers.records import Container
+from naru.containers.recovery import Recovery
 from naru.containers.service import Containers
 from naru.containers.steprunner import Steps
 from naru.containers.surroundings import Surroundings
@@ -163,7 +164,7 @@ async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitSta
     images.uses = around.image_users
     containers = Containers(around, lambda owner: _spawn(group, owner))
     execs = Execs(around, group)
-    checks = Checks(execs, group)
+    checks = Checks(execs, group, Recovery(containers, group).begin)
     keeping = LogKeeping(around, logs)
     around.on_start, around.on_end = (keeping.begin, checks.begin), (keeping.end, checks.end)
     await Adoption(around, lambda owner: _spawn(group, owner), BringUp(around, group)).adopt()
