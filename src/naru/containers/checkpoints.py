@@ -52,7 +52,7 @@ class Checkpoints:
         path = os.path.join(self._root(owner, directory), name)
 
         async def work() -> None:
-            owner.check(Event.CHECKPOINT)
+            owner.step(Event.CHECKPOINT)
             try:
                 await asyncio.to_thread(_make_empty, path)
             except FileExistsError as error:

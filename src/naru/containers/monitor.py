@@ -55,6 +55,9 @@ class Exit:
     finished_ns: int
     oom_killed: bool
 
+    def ran_ns(self, started_ns: int) -> int:
+        return max(0, self.finished_ns - started_ns)
+
 
 class RuntimeFailure(Exception):
     """The runtime refused; `str()` is its own message."""
