@@ -160,7 +160,7 @@ class StreamRoutes:
             _detach_keys(body.detach_keys)
         except InvalidArgument as error:
             raise Internal(f"Invalid escape keys ({body.detach_keys}) provided") from error
-        made = await self._engine.execs.create(owner, body)
+        made = await self._engine.execs.create(owner, body, request["name"])
         await request.answer({"Id": made.id}, 201)
 
     async def exec_start(self, request: Request) -> None:
