@@ -8,19 +8,24 @@ segment. Unknown paths and methods are 404 "page not found"; Docker never says 4
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 import posixpath
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
 from naru.api.exchange import Exchange
 from naru.api.parameters import Query, Version, parse_version
 from naru.api.status import error_body, status_of
-from naru.errors import InvalidArgument, NaruError, NotFound
+from naru.errors import Internal, InvalidArgument, NaruError, NotFound
 from naru.wire.decode import decode_object, encode
+
+if TYPE_CHECKING:
+    from naru.snapshots.tarstream import Sink
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +36,7 @@ SERVER = f"Docker/{SERVER_VERSION} (linux)"
 JSON = ("Content-Type", "application/json")
 _PREFIX = re.compile(r"/v([0-9][0-9.]*)(/.*)")
 _JSON_LIMIT = 16 << 20
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 S = TypeVar("S")
 
 
@@ -80,6 +86,11 @@ class Request:
         async for piece in pieces:
             await self.exchange.write(piece)
 
+    async def produce(self, headers: list[tuple[str, str]], work: Callable[[Sink], None]) -> None:
+        """A body written by work in a thread: for what is large."""
+        await self.exchange.begin(200, headers)
+        await self.exchange.produce(work)
+
     async def done(self, status: int = 204) -> None:
         await self.exchange.send(status)
 
@@ -107,8 +118,11 @@ def _compile(pattern: str) -> re.Pattern[str]:
 
 
 class App:
-    def __init__(self, routes: list[Route], fixed_headers: list[tuple[str, str]]) -> None:
+    def __init__(
+        self, routes: list[Route], fixed_headers: list[tuple[str, str]], min_version: Version = MIN_VERSION
+    ) -> None:
         self._fixed = fixed_headers
+        self._min_version = min_version
         self._routes: dict[
             tuple[str, str], list[tuple[re.Pattern[str], Handle]]
         ] = {}  # by method and first path segment
@@ -127,6 +141,10 @@ class App:
             error = _single(raised)
             if isinstance(error, ConnectionError):
                 raise error from raised  # nobody is there to be answered
+            if (
+                isinstance(error, OSError) and error.errno in _NO_SPACE
+            ):  # of whatever was being written: the host's state
+                error = Internal(_said(error))
             if not isinstance(error, NaruError):
                 log.error("%s %s", exchange.method, exchange.target.decode("latin-1"), exc_info=raised)
             await self._fail(exchange, error)
@@ -153,9 +171,9 @@ class App:
                 raise InvalidArgument(
                     f"client version {text} is too new. Maximum supported API version is {_dotted(MAX_VERSION)}"
                 )
-            if version < MIN_VERSION:
+            if version < self._min_version:
                 raise InvalidArgument(
-                    f"client version {text} is too old. Minimum supported API version is {_dotted(MIN_VERSION)}, "
+                    f"client version {text} is too old. Minimum supported API version is {_dotted(self._min_version)}, "
                     "please upgrade your client to a newer version"
                 )
         path = _lenient(path)
@@ -187,6 +205,11 @@ def _single(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def _said(error: OSError) -> str:
+    """In Go's words, which clients look for."""
+    return f"write {error.filename or 'data root'}: {os.strerror(error.errno or 0).lower()}"
 
 
 def _first_segment(path: str) -> str:

@@ -20,6 +20,7 @@ STDOUT, STDERR, SYSTEM_ERROR = 1, 2, 3
 DEFAULT_DETACH = b"\x10\x11"  # ctrl-p, ctrl-q
 _HEADER = struct.Struct(">BxxxI")
 _HEADS_KEPT = 4096
+STALLED_S = 600.0  # somebody who has paused their pager comes back within that
 
 
 def frame(stream: int, data: bytes) -> bytes:
@@ -113,10 +114,12 @@ async def pump(
     outputs: frozenset[int],
     detach: bytes,
     close_stdin: bool = True,
+    stalled_s: float = STALLED_S,
 ) -> bool:
     """Copy both ways until the process closes its outputs or the client is gone; True if it detached.
 
-    The client's half-close ends the process's stdin and nothing else.
+    The client's half-close ends the process's stdin and nothing else. One that takes nothing holds the process up, as a pipe
+    does, but not for ever: after `stalled_s` it counts as gone.
     """
     detached = False
 
@@ -124,7 +127,7 @@ async def pump(
         while (piece := await stdio.read()) is not None:
             stream, data = piece
             if stream in outputs:
-                await duplex.write(data if tty else frame(stream, data))
+                await _hand_over(duplex, data if tty else frame(stream, data), stalled_s)
 
     async def upstream() -> None:
         nonlocal detached
@@ -152,6 +155,14 @@ async def pump(
         for task in (down, up):
             task.cancel()
     return detached
+
+
+async def _hand_over(client: Client, data: bytes, stalled_s: float) -> None:
+    try:
+        async with asyncio.timeout(stalled_s):
+            await client.write(data)
+    except TimeoutError as error:
+        raise ConnectionResetError("the client does not read") from error
 
 
 async def _quiet(work: object) -> None:

@@ -6,6 +6,7 @@ believed only if its monitor lives. A damaged record is put aside under its id a
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable
@@ -20,9 +21,11 @@ from naru.containers.surroundings import Surroundings
 from naru.errors import NaruError
 from naru.linux.cgroup import Cgroup
 from naru.linux.erase import remove_tree
+from naru.linux.files import write_atomic
 from naru.linux.identity import Process
 
 log = logging.getLogger(__name__)
+BURIAL_S = 2.0  # the start does not wait longer for processes that do not end
 
 
 class Adoption:
@@ -30,6 +33,7 @@ class Adoption:
         self._around = around
         self._spawn = spawn
         self._bring_up = bring_up
+        self._burials: list[asyncio.Future[None]] = []  # kept, or the loop would forget those that take long
 
     async def adopt(self) -> None:
         """Every container has its owner, and nothing runs that has no record, when this returns."""
@@ -42,14 +46,32 @@ class Adoption:
             around.names[record.name] = record.id
         await self._end_creation(creating)
         for owner in list(around.owners.values()):
-            await self._settle(owner, monitors.pop(owner.record.id, None))
+            process = monitors.pop(owner.record.id, None)
+            self._spawn(owner)
+            try:
+                await self._settle(owner, process)
+            except (NaruError, OSError) as error:
+                log.error("container %s: it could not be taken up as it was: %s", owner.record.id[:12], error)
         for id, process in monitors.items():
             await self._end_stray(id, process)
-        for id in around.runtime.runs():
-            if id not in around.owners or not around.owners[id].record.state.status.is_live:
-                await around.runtime.bury(id, self._group(id))
+        await self._bury()
         self._clear_directories()
         await self._bring_up.begin(self._due())
+
+    async def _bury(self) -> None:
+        """What earlier runs have left is gone when this returns, but where processes do not end: that goes on beside us."""
+        around = self._around
+        for id in around.runtime.runs():
+            owner = around.owners.get(id)
+            if owner is None:
+                self._burials.append(asyncio.ensure_future(around.runtime.bury(id, self._group(id))))
+            elif not owner.record.state.status.is_live:
+                self._burials.append(owner.bury_soon())
+        if self._burials:
+            done, _ = await asyncio.wait(self._burials, timeout=BURIAL_S)
+            for each in done:
+                if (error := each.exception()) is not None:
+                    log.error("what an earlier run has left cannot be cleared: %s", error)
 
     def _load(self) -> list[Container]:
         around, out = self._around, []
@@ -57,16 +79,22 @@ class Adoption:
             try:
                 out.append(from_json(text))
             except (ValueError, KeyError, TypeError) as error:
-                log.error("container %s: its record is damaged and has been put aside: %s", id[:12], error)
-                with open(os.path.join(around.data_root, f"damaged-container-{id}.json"), "w") as file:
-                    file.write(text)
-                around.db.write("DELETE FROM container WHERE id = ?", id)
+                log.error("container %s: its record is damaged and is put aside: %s", id[:12], error)
+                self._put_aside(id, text)
         return out
+
+    def _put_aside(self, id: str, text: str) -> None:
+        try:
+            path = os.path.join(self._around.data_root, f"damaged-container-{id}.json")
+            write_atomic(path, str(text).encode("utf-8", "replace"))
+        except OSError as error:  # a full disk: it stays where it is until the next start
+            log.error("%s: %s", error.filename, error.strerror)
+            return
+        self._around.db.write("DELETE FROM container WHERE id = ?", id)
 
     async def _settle(self, owner: Owner, process: Process | None) -> None:
         around, record = self._around, owner.record
         state = record.state
-        self._spawn(owner)
         if not state.status.is_live:
             if process is not None:  # we died in the middle of a start: it never was acknowledged
                 await self._end_stray(record.id, process)
@@ -76,9 +104,10 @@ class Adoption:
             return
         if process is not None and (process.pid, process.start) == (state.monitor_pid, state.monitor_start):
             try:
-                await around.networking.restore(record)
+                await around.networking.restore(around.effective(record))
             except (NaruError, OSError) as error:
                 log.error("container %s: its network could not be taken up: %s", record.id[:12], error)
+            owner.agree_on_pause()
             owner.watch(process)
             around.after_start(owner)
             log.info("container %s (%s): taken up, pid %d", record.id[:12], record.name, state.pid)

@@ -35,7 +35,11 @@ class BringUp:
         self._tried = {id: asyncio.Event() for id in ids}
         for owner in due:
             if waits := plan[owner.record.id]:
-                await owner.ask(owner.hold_restart)
+                try:
+                    await owner.ask(owner.hold_restart)
+                except NaruError as error:  # a full disk, say: it is started at once then
+                    log.error("container %s cannot wait for others: %s", owner.record.name, error)
+                    waits = ()
             self._group.create_task(self._start(owner, waits))
 
     async def _start(self, owner: Owner, waits: Sequence[Wait]) -> None:

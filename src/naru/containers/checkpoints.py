@@ -48,7 +48,7 @@ class Checkpoints:
         self.check_enabled()
         check_name(name)
         owner = self._containers.find(container)
-        criu.check(self._around.host, self._around.runtime)
+        criu.check(self._around.host, self._around.runtime.programs.of(owner.record.id))
         path = os.path.join(self._root(owner, directory), name)
 
         async def work() -> None:
@@ -99,8 +99,8 @@ class Checkpoints:
         if not self._enabled:
             raise InvalidArgument("checkpoint is only supported in experimental mode")
         path = self._find(container, name, directory)
-        criu.check(self._around.host, self._around.runtime)
         owner = self._containers.find(container)
+        criu.check(self._around.host, self._around.runtime.programs.of(owner.record.id))
         await owner.ask(lambda: owner.start(path))
 
     def _find(self, container: str, name: str, directory: str) -> str:

@@ -30,6 +30,7 @@ class Checks:
         self._group = group
         self._on_unhealthy = on_unhealthy
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.probes = self.failures = 0  # since the beginning, of all containers
 
     def begin(self, owner: Owner) -> None:
         """The container has started (or has been taken up)."""
@@ -59,6 +60,8 @@ class Checks:
             probe = await self._probe(owner, argv, (check.timeout or _TIMEOUT_NS) / _S)
             if probe.exit_code != 0 and owner.cgroup().is_frozen():
                 continue  # it was frozen in the middle of this
+            self.probes += 1
+            self.failures += probe.exit_code != 0
             in_start_period = probe.start_ns - owner.record.state.started_ns < check.start_period
             before = health.status
             health.status, health.streak = judge(

@@ -18,6 +18,7 @@ from typing import Any
 from naru.containers.cgroupimage import with_group
 from naru.containers.monitor import Runtime, RuntimeFailure
 from naru.containers.records import Container
+from naru.containers.runtimes import Program
 from naru.errors import Internal, Unsupported
 from naru.linux.host import Host
 from naru.linux.identity import Process
@@ -32,12 +33,12 @@ _SEE_LOG = re.compile(r"\.\s+Please check CRIU logfile.*", re.S)  # which is gon
 _LOG_BYTES = 1 << 20
 
 
-def check(host: Host, runtime: Runtime) -> None:
+def check(host: Host, program: Program) -> None:
     """Raises Unsupported where this cannot work."""
     if "criu" not in host.programs:
         raise Unsupported("checkpoints need CRIU, which is not installed on this host: apt-get install criu")
-    if runtime.name != "crun":
-        raise Unsupported(f"checkpoints need the runtime crun, and this daemon uses {runtime.name}")
+    if not program.is_crun:
+        raise Unsupported(f"checkpoints need the runtime crun, and this container has {program.path}")
 
 
 def _options(host: Host) -> list[str]:
@@ -82,7 +83,7 @@ async def dump(runtime: Runtime, record: Container, directory: str, *, leave_run
     words = ["--image-path", directory, "--work-path", bundle, *_options(runtime.host)]
     words += ["--leave-running"] * leave_running
     try:
-        await runtime.checkpoint(Process(state.monitor_pid, state.monitor_start), [*words, record.id])
+        await runtime.checkpoint(record.id, Process(state.monitor_pid, state.monitor_start), words)
     except RuntimeFailure as error:
         raise RuntimeFailure(reason(f"{bundle}/{DUMP_LOG}", str(error))) from error
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -12,6 +12,7 @@ import asyncio
 import json
 import os
 import secrets
+import signal
 import socket
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -30,6 +31,8 @@ from naru.errors import Conflict, Internal, InvalidArgument, NotFound
 from naru.linux.files import Root
 from naru.linux.process import DEVNULL, Child
 from naru.wire.container import ExecRequest
+
+_KILLED = 128  # and the signal's number
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,7 @@ class Execs:
         return f"{self._around.runtime.execs.folder}/{item.file_name}{suffix}"
 
     def _process_spec(self, item: Exec) -> dict[str, Any]:
-        record, request = item.owner.record, item.request
+        record, request = self._around.effective(item.owner.record), item.request
         env = [e for e in environment(record) if not e.startswith("TERM=")]
         if request.tty:
             env.append("TERM=xterm")
@@ -227,7 +230,8 @@ class Execs:
         with open(spec_path, "w") as file:
             json.dump(self._process_spec(item), file)
         words = ["exec", "--process", spec_path, "--pid-file", pid_path, *options, record.id]
-        child = Child(await runtime.spawn(words, fds=fds, log=log_path, oom_score_adj=record.host.oom_score_adj))
+        adjusted = record.host.oom_score_adj
+        child = Child(await runtime.spawn(words, container=record.id, fds=fds, log=log_path, oom_score_adj=adjusted))
         # What is in its pipes before the process runs is the runtime's complaint, which is told in Docker's words instead.
         runtime.execs.expect(item.file_name, item.decided.set)
         self._group.create_task(self._follow(item, child))
@@ -244,7 +248,16 @@ class Execs:
             message = self._around.runtime.last_error(self._file(item, ".log"))
             cwd = request.working_dir or item.owner.record.config.working_dir
             item.failure, code = exec_failure(message, request.cmd or [], cwd)
+        elif code >= _KILLED:
+            self._end_orphan(item)
         self._finish(item, code)
+
+    def _end_orphan(self, item: Exec) -> None:
+        """The process of an exec whose runtime was killed: nobody waits for it any more."""
+        pid = self.pid(item)
+        if pid != item.state.pid and pid in item.owner.cgroup().pids():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _finish(self, item: Exec, code: int) -> None:
         item.state = replace(item.state, running=False, exit_code=code)

@@ -10,9 +10,8 @@ import asyncio
 import os
 import posixpath
 import stat
-import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,11 +20,11 @@ from naru.containers.owner import Owner
 from naru.containers.placing import open_part
 from naru.containers.records import Container, MountPoint
 from naru.containers.surroundings import Surroundings
-from naru.errors import Internal, InvalidArgument, NotFound
-from naru.images.feed import through_pipe
+from naru.errors import InvalidArgument, NotFound
+from naru.images.feed import Pour, through_pipe
 from naru.linux.files import Root
 from naru.linux.mounts import open_detached
-from naru.linux.process import wait_readable
+from naru.linux.threads import in_own_thread
 from naru.snapshots.apply import extract_into
 from naru.snapshots.diff import is_mount_point, tar_tree
 from naru.snapshots.walk import open_dir, walk
@@ -33,7 +32,9 @@ from naru.snapshots.walk import open_dir, walk
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PIPE_READ = 1 << 18
+    from naru.snapshots.tarstream import Sink
+
+Writing = Callable[["Sink"], None]  # writes an archive; blocks, and belongs in a thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +77,14 @@ class Files:
 
     # -- archive ----------------------------------------------------------------------------------------------------
 
-    def stat(self, owner: Owner, path: str) -> PathStat:
-        with self.root(owner.record) as root:
-            return self._stat(root, owner.record, path)
+    async def stat(self, owner: Owner, path: str) -> PathStat:
+        """Raises NotFound."""
+
+        def look() -> PathStat:
+            with self.root(owner.record) as root:
+                return self._stat(root, owner.record, path)
+
+        return await in_own_thread(look)
 
     def _stat(self, root: Root, record: Container, path: str) -> PathStat:
         follow = path.endswith("/") or path.endswith("/.")
@@ -99,35 +105,34 @@ class Files:
         clean = posixpath.normpath(absolute)
         return PathStat(posixpath.basename(clean) or "/", found.st_size, found.st_mode, found.st_mtime_ns, target)
 
-    async def read_archive(self, owner: Owner, path: str) -> tuple[PathStat, AsyncIterator[bytes]]:
-        """What is at path, and its tar, whose first name is the path's last component."""
-        root = Root(await asyncio.to_thread(self._open_root, owner.record))
-        try:
-            found = self._stat(root, owner.record, path)
-        except BaseException:
-            root.close()
-            raise
-        absolute = "/" + path.lstrip("/")
-        content_only = path.endswith("/.")
-        # a trailing slash means: through the link
-        real = f"{absolute}." if path.endswith("/") else absolute
-        name = "." if content_only and found.name != "/" else found.name
+    @asynccontextmanager
+    async def read_archive(self, owner: Owner, path: str) -> AsyncIterator[tuple[PathStat, Writing]]:
+        """What is at path, and what writes its tar, whose first name is the path's last component."""
 
-        def work(out: Callable[[bytes], object]) -> None:
-            with root:
-                tar_tree(root, real, out, name="" if name == "/" else name)
+        def look() -> tuple[Root, PathStat]:
+            root = Root(self._open_root(owner.record))
+            try:
+                return root, self._stat(root, owner.record, path)
+            except BaseException:
+                root.close()
+                raise
 
-        return found, stream_of(work)
+        root, found = await in_own_thread(look)
+        with root:
+            absolute = "/" + path.lstrip("/")
+            content_only = path.endswith("/.")
+            # a trailing slash means: through the link
+            real = f"{absolute}." if path.endswith("/") else absolute
+            name = "." if content_only and found.name != "/" else found.name
+            yield found, lambda out: tar_tree(root, real, out, name="" if name == "/" else name)
 
-    async def write_archive(
-        self, owner: Owner, path: str, body: AsyncIterator[bytes], *, keep_kind: bool, copy_owner: bool
-    ) -> None:
+    async def write_archive(self, owner: Owner, path: str, body: Pour, *, keep_kind: bool, copy_owner: bool) -> None:
         """Unpack a tar into the directory at path. Raises NotFound, InvalidArgument, Forbidden."""
         record = owner.record
         absolute = "/" + path.lstrip("/")
-        with Root(await asyncio.to_thread(self._open_root, record)) as root:
+        with Root(await in_own_thread(lambda: self._open_root(record))) as root:
             try:
-                found = root.stat(absolute)
+                found = await in_own_thread(lambda: root.stat(absolute))
             except OSError as error:
                 raise _missing(record, path) from error
             if not stat.S_ISDIR(found.st_mode):
@@ -157,18 +162,14 @@ class Files:
 
     # -- export, diff, size -------------------------------------------------------------------------------------------
 
-    async def export(self, owner: Owner) -> AsyncIterator[bytes]:
-        """The root file system as a tar, without what is mounted in it."""
+    @asynccontextmanager
+    async def export(self, owner: Owner) -> AsyncIterator[Writing]:
+        """What writes the root file system as a tar, without what is mounted in it."""
         record = owner.record
         mounts = self._around.snapshots.mounts(record.id)
-        root = Root(await asyncio.to_thread(open_detached, mounts, self._around.directory(record.id)))
-
-        def work(out: Callable[[bytes], object]) -> None:
-            with root:
-                tar_tree(root, "/", out)
-
-        owner.announce("export")
-        return stream_of(work)
+        with Root(await asyncio.to_thread(open_detached, mounts, self._around.directory(record.id))) as root:
+            owner.announce("export")
+            yield lambda out: tar_tree(root, "/", out)
 
     def changes(self, owner: Owner) -> list[Change]:
         """What the container has changed in its image, sorted by path."""
@@ -233,46 +234,3 @@ def _exists(root: Root, path: str, *, follow: bool = True) -> bool:
     except OSError:
         return False
     return True
-
-
-def stream_of(work: Callable[[Callable[[bytes], object]], None]) -> AsyncIterator[bytes]:
-    """What work writes, run in a thread of its own at the pace of whoever reads. An error of work is raised to the reader."""
-    return _stream(work)
-
-
-async def _stream(work: Callable[[Callable[[bytes], object]], None]) -> AsyncIterator[bytes]:
-    read_end, write_end = os.pipe2(os.O_CLOEXEC)
-    failure: list[BaseException] = []
-
-    def write(data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(write_end, view) :]
-
-    def body() -> None:
-        try:
-            work(write)
-        except BrokenPipeError:
-            pass  # the reader has gone
-        except BaseException as error:
-            failure.append(error)
-        finally:
-            os.close(write_end)
-
-    thread = threading.Thread(target=body, name="naru-tar")
-    thread.start()
-    os.set_blocking(read_end, False)
-    try:
-        while True:
-            await wait_readable(read_end)
-            with suppress(BlockingIOError):
-                data = os.read(read_end, _PIPE_READ)
-                if not data:
-                    break
-                yield data
-    finally:
-        os.close(read_end)
-        await asyncio.to_thread(thread.join)
-    if failure:
-        error = failure[0]
-        raise Internal(str(error)) if isinstance(error, OSError) else error

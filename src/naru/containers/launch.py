@@ -21,13 +21,14 @@ from naru.containers.runtimespec import Launch, build
 from naru.containers.users import User
 from naru.errors import Internal, InvalidArgument
 from naru.linux.files import Root
-from naru.linux.mounts import Mount, apply_all
+from naru.linux.mounts import Mount, apply_all, check_writable
 from naru.wire.decode import encode
 
 
 def prepare(container: Container, launch: Launch, mounts: Sequence[Mount]) -> bytes:
     """config.json. Raises InvalidArgument for what the image or the request got wrong, OSError for the rest."""
     apply_all(mounts, launch.rootfs)
+    _check_writable(mounts, launch.rootfs)
     bundle = os.path.dirname(launch.rootfs)
     container = replace(container, mounts=place(container.mounts, launch.images, bundle))
     if ipc := dict(launch.join).get("ipc"):
@@ -42,6 +43,14 @@ def prepare(container: Container, launch: Launch, mounts: Sequence[Mount]) -> by
             raise Internal(str(error)) from error
         make_working_dir(root, container.config.working_dir, user)
     return encode(build(container, replace(launch, user=user)))
+
+
+def _check_writable(mounts: Sequence[Mount], rootfs: str) -> None:
+    try:
+        check_writable(mounts, rootfs)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        raise Internal(f"error creating overlay mount to {rootfs}: {reason}") from error
 
 
 def make_working_dir(root: Root, path: str, user: User) -> None:

@@ -21,7 +21,7 @@ from naru.containers.records import Container
 from naru.containers.runtimespec import Launch
 from naru.containers.surroundings import Surroundings
 from naru.containers.users import User
-from naru.containers.waiting import PendingAttaches
+from naru.containers.waiting import Attaches
 from naru.errors import Internal, NaruError
 from naru.linux.identity import Process
 from naru.linux.process import reap
@@ -42,7 +42,7 @@ class LaunchFailure(Exception):
 
 
 async def launch(
-    around: Surroundings, record: Container, pending: PendingAttaches, checkpoint: str = ""
+    around: Surroundings, record: Container, attaches: Attaches, checkpoint: str = ""
 ) -> tuple[Process, int]:
     """(monitor, pid of the first process), which runs: from its beginning, or from where the checkpoint was taken whose
     directory is given. Nothing of an earlier run may be left. Raises LaunchFailure."""
@@ -57,10 +57,10 @@ async def launch(
             if checkpoint:  # its processes run at once, and expect their network
                 await _both(asyncio.to_thread(sandbox.make), join)
                 process, pid = await _create(around, record, bundle, sandbox, undo, checkpoint)
-                await pending.connect(bundle)
+                await attaches.connect(bundle)
             else:  # interfaces are made while the runtime makes the rest, and holds the first process back
                 (process, pid), _ = await _both(_create(around, record, bundle, sandbox, undo), join)
-                await pending.connect(bundle)
+                await attaches.connect(bundle)
                 await around.runtime.start(record.id)
             undo.pop_all()
         sandbox.close()

@@ -20,6 +20,7 @@ import fcntl
 import json
 import logging
 import os
+import signal
 import struct
 import termios
 from collections.abc import Callable, Mapping, Sequence
@@ -27,24 +28,24 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from naru.containers.runtimes import Program, Runtimes
 from naru.containers.watching import Files
 from naru.errors import Internal
 from naru.linux import process
 from naru.linux.cgroup import Cgroup
-from naru.linux.erase import Trash
 from naru.linux.host import UNIFIED, Host
 from naru.linux.identity import Process
 from naru.linux.mounts import Without, run_in_namespace_of, run_in_private_namespace
 from naru.linux.moves import Moves
 from naru.linux.sealed import SealedProgram
 from naru.linux.syscalls import umount
+from naru.linux.trash import Trash
 
 log = logging.getLogger(__name__)
 _ENV = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "TZ": "UTC0",  # conmon's log times
 }
-RUNTIME_LABEL = "runc"  # Docker's name of its default runtime, whatever program it is: clients compare it
 KILL_GRACE_S = 10.0  # for killed processes to be gone
 _SYNC_LIMIT_BYTES = 1 << 16
 
@@ -64,24 +65,23 @@ class RuntimeFailure(Exception):
 
 
 class Runtime:
-    """The OCI runtime and conmon of this daemon; `root` is `<exec-root>`."""
+    """The OCI runtimes and conmon of this daemon; `root` is `<exec-root>`. `runtime` is its own one, by name or path;
+    `named` are those of the user's, by label, and `default` the label of the one for containers that name none."""
 
-    def __init__(self, host: Host, root: str, runtime: str = "crun") -> None:
+    def __init__(
+        self, host: Host, root: str, runtime: str = "crun", named: Mapping[str, Program] | None = None, default: str = "",
+    ) -> None:  # fmt: skip
         self.host = host
         self.root = root
         self._conmon = host.program("conmon")
         program = runtime if runtime.startswith("/") else host.program(runtime)
         self.name = os.path.basename(program)
-        self.label = RUNTIME_LABEL
-        self._global = [f"--root={root}/runtime"]
-        if self.name == "crun":
-            self._global.append("--cgroup-manager=cgroupfs")
         for folder in ("containers", "runtime", "exits", "execs"):
             os.makedirs(f"{root}/{folder}", mode=0o700, exist_ok=True)
         self._undo = ExitStack()
         self._trash = Trash(f"{root}/trash")
         self._undo.callback(self._trash.close)
-        self._runtime = self._seal(program)
+        self.programs = Runtimes(Program(self._seal(program), name=self.name), named or {}, default)
         self.exits, self.execs = Files(f"{root}/exits"), Files(f"{root}/execs")
         self._undo.callback(self.exits.close)
         self._undo.callback(self.execs.close)
@@ -100,6 +100,14 @@ class Runtime:
     def close(self) -> None:
         """Let go of descriptors; what runs goes on."""
         self._undo.close()
+
+    @property
+    def label(self) -> str:
+        """Of the runtime of containers that name none."""
+        return self.programs.default
+
+    def _command(self, id: str) -> list[str]:
+        return self.programs.of(id).command(f"{self.root}/runtime")
 
     def bundle(self, id: str) -> str:
         return f"{self.root}/containers/{id}"
@@ -160,23 +168,40 @@ class Runtime:
             os.close(sync_write)
         try:
             answer = await _read_line(sync_read)
+        except BaseException:
+            await self._end_creation(id, pid)
+            raise
         finally:
             os.close(sync_read)
         container_pid = int(answer.get("data", -1))
         monitor = Process.of(pid)
         if container_pid <= 0 or monitor is None:
-            await process.Child(pid).wait_exit()
+            await self._end_creation(id, pid)
             raise RuntimeFailure(str(answer.get("message") or "the runtime failed without a word").strip())
         return monitor, container_pid
 
+    async def _end_creation(self, id: str, monitor: int) -> None:
+        """Neither the monitor, a child of ours, nor the runtime goes on: it would make cgroups after we have cleared them."""
+        child = process.Child(monitor)
+        with suppress(ProcessLookupError):
+            child.signal(signal.SIGKILL)
+        await child.wait_exit()
+        for found, runtime in self.find_processes()[1]:
+            if found == id:
+                runtime.kill()
+                await runtime.wait_end_within(KILL_GRACE_S)
+
     def _conmon_argv(self, id: str, bundle: str, log_path: str | None) -> list[str]:
+        runtime, *options = self._command(id)
+        if not os.access(runtime, os.X_OK):  # conmon would end without a word
+            raise RuntimeFailure(f"unable to retrieve OCI runtime error: {runtime} is not installed")
         argv = [
             self._conmon, "--api-version", "1", "--sync", "-c", id, "-u", id, "-n", id, "-b", bundle,
             "-p", f"{bundle}/pid", "--exit-dir", f"{self.root}/exits", "--persist-dir", bundle,
             "-l", f"k8s-file:{log_path}" if log_path else "none", "--log-level", "error", "--no-sync-log",
-            "-r", self._runtime, "--full-attach",
+            "-r", runtime, "--full-attach",
         ]  # fmt: skip
-        for argument in self._global:
+        for argument in options:
             argv += ["--runtime-arg", argument]
         return argv
 
@@ -186,24 +211,24 @@ class Runtime:
         It waits for a byte in the runtime's fifo. For crun we write it ourselves, which is all that `crun start` does for a
         container without hooks, and spares a process; any surprise there falls back to that command.
         """
-        if not (self.name == "crun" and _open_gate(f"{self.root}/runtime/{id}/exec.fifo")):
-            await self._call("start", id)
+        if not (self.programs.of(id).is_crun and _open_gate(f"{self.root}/runtime/{id}/exec.fifo")):
+            await self._call(id, "start", id)
 
     async def update(self, id: str, resources: dict[str, Any]) -> None:
         """Set limits of a running container (`linux.resources` of the runtime spec). Raises RuntimeFailure."""
         path = f"{self.bundle(id)}/resources.json"
         with open(path, "w") as file:
             json.dump(resources, file)
-        await self._call("update", f"--resources={path}", id)
+        await self._call(id, "update", f"--resources={path}", id)
 
-    async def checkpoint(self, monitor: Process, words: Sequence[str]) -> None:
+    async def checkpoint(self, id: str, monitor: Process, words: Sequence[str]) -> None:
         """Run `checkpoint` where the container's mounts are: with its monitor. Raises RuntimeFailure."""
-        await self._call("checkpoint", *words, inside=monitor)
+        await self._call(id, "checkpoint", *words, id, inside=monitor)
 
-    async def _call(self, *words: str, inside: Process | None = None) -> None:
+    async def _call(self, id: str, *words: str, inside: Process | None = None) -> None:
         error = os.memfd_create("stderr", os.MFD_CLOEXEC)
         try:
-            child = process.Child(await self.spawn(words, fds={2: error}, inside=inside))
+            child = process.Child(await self.spawn(words, container=id, fds={2: error}, inside=inside))
             if await child.wait_exit() != 0:
                 os.lseek(error, 0, os.SEEK_SET)
                 raise RuntimeFailure(os.read(error, _SYNC_LIMIT_BYTES).decode("utf-8", "replace").strip())
@@ -214,19 +239,22 @@ class Runtime:
         self,
         words: Sequence[str],
         *,
+        container: str = "",
         fds: Mapping[int, int],
         log: str = "",
         prepare: Callable[[], None] | None = None,
         oom_score_adj: int = 0,
         inside: Process | None = None,
     ) -> int:
-        """Run the runtime with these words; its pid. With `log`, its own errors go there, as JSON lines; `prepare` runs
-        first, in the private mount namespace that the runtime then lives in, unless that is to be `inside` a process's. What crun executes in a container inherits
+        """Run a container's runtime (or our own one) with these words; its pid. With `log`, its own errors go there, as JSON
+        lines; `prepare` runs first, in the private mount namespace that the runtime then lives in, unless that is to be `inside`
+        a process's. What crun executes in a container inherits
         `oom_score_adj`, where otherwise it would be protected as the daemon is."""
+        command = self._command(container)
         options = [f"--log={log}", "--log-format=json"] if log else []
 
         def run() -> int:
-            pid = process.spawn([self._runtime, *self._global, *options, *words], env=_ENV, fds=fds)
+            pid = process.spawn([*command, *options, *words], env=_ENV, fds=fds)
             with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/oom_score_adj", "w") as file:
                 file.write(str(oom_score_adj))
             return pid
@@ -295,7 +323,7 @@ class Runtime:
     def find_processes(self) -> tuple[dict[str, Process], list[tuple[str, Process]]]:
         """What an earlier daemon has left, read from /proc, so that nothing has to be remembered: its conmon processes by
         container id; and the runtime's own that are in the middle of creating a container, with its id."""
-        bundles, state = f"{self.root}/containers/".encode(), self._global[0].encode()
+        bundles, state = f"{self.root}/containers/".encode(), f"--root={self.root}/runtime".encode()
         monitors, creating = {}, []
         for entry in os.listdir("/proc"):
             if not entry.isdigit():
@@ -352,6 +380,8 @@ async def _read_line(fd: int) -> dict[str, Any]:
         if not piece:
             break
         data += piece
+    if not data:
+        return {"message": "the container's monitor was killed"}
     try:
         value = json.loads(data)
     except ValueError as error:

@@ -25,7 +25,7 @@ from naru.containers.restarts import asks_to_end
 from naru.containers.surroundings import Surroundings
 from naru.containers.updating import apply_limits
 from naru.containers.validate import signal_number
-from naru.containers.waiting import PendingAttaches, Waiters, wait_under_way
+from naru.containers.waiting import Attaches, Waiters, wait_under_way
 from naru.containers.watching import Watch
 from naru.errors import Conflict, Internal, NaruError
 from naru.linux.cgroup import Cgroup
@@ -39,12 +39,18 @@ class Owner:
     def __init__(self, around: Surroundings, record: Container) -> None:
         self._around = around
         self.record = record
+        around.runtime.programs.choose(record.id, record.host.runtime)
         self.ended = asyncio.Event()  # set while no process of it lives: readers of its log stop there
-        self.pending = PendingAttaches()
+        self.attaches = Attaches()
         self.health: Health | None = None  # of its last run, if that was checked
         self._waiters = Waiters()
         self._queue: asyncio.Queue[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = asyncio.Queue()
-        self._watch = Watch(around.runtime.exits, record.id, on_end=lambda: self._submit(self._on_exit))
+        self._watch = Watch(
+            around.runtime.exits,
+            record.id,
+            on_end=lambda: self._submit(self._on_exit),
+            on_first_end=self.attaches.drain,
+        )
         self._burial: asyncio.Future[None] | None = None  # of the last run, under way
         self._removed = False
         self._restarting = Restarting()
@@ -77,6 +83,9 @@ class Owner:
                 result = await work()
             except NaruError as error:
                 _fail(future, error)
+            except OSError as error:  # of the host's disk or kernel, which is not a fault of ours
+                log.error("container %s: %s", self.record.id[:12], error)
+                _fail(future, Internal(f"container {self.record.id}: {error.filename or ''}: {error.strerror}"))
             except Exception as error:
                 log.exception("container %s: %s", self.record.id[:12], error)
                 _fail(future, Internal(f"container {self.record.id}: {error}"))
@@ -98,6 +107,7 @@ class Owner:
         """From the beginning, or from the checkpoint in this directory."""
         self.step(Event.START)
         self._restarting.begin_anew()
+        await self._around.wait_sources(self.record.mounts)
         await self._launch(restarts=0, checkpoint=checkpoint)
 
     async def signal(self, number: int, *, by_user: bool = True) -> None:
@@ -161,26 +171,23 @@ class Owner:
 
     async def rename(self, name: str) -> None:
         old = self.record.name
-        self.record = replace(self.record, name=name)
-        self._store()
+        self._keep(replace(self.record, name=name))
         self.announce("rename", oldName=f"/{old}")
 
     async def change(self, change: Callable[[Container], Container]) -> None:
         """Replace what the user asked for; the state stays the owner's."""
-        self.record = change(self.record)
-        self._store()
+        self._keep(change(self.record))
 
     async def update(self, change: Callable[[Container], Container]) -> None:
         """New limits, at once if it runs. Raises Internal in the runtime's words; then the old ones stand."""
         changed = change(self.record)
         if self.record.state.status.is_live:
             await apply_limits(self._around, changed)
-        self.record = changed
         if changed.state.status is Status.RESTARTING and not self._restarting.is_still_due(changed):
             self._restarting.cancel()
-            self.record = changed.with_state(status=Status.EXITED)
+            changed = changed.with_state(status=Status.EXITED)
             self._waiters.ended(changed.state.exit_code)
-        self._store()
+        self._keep(changed)
         self.announce("update")
 
     async def finish_removal(self) -> None:
@@ -200,15 +207,28 @@ class Owner:
         """Unless somebody did something about it meanwhile."""
         await self._restart_now(restarts=0)
 
+    def agree_on_pause(self) -> None:
+        """A daemon may have died between the freezing of the processes, or their thawing, and its note of it."""
+        frozen = self.cgroup().is_frozen()
+        if frozen != (self.record.state.status is Status.PAUSED):
+            self._publish(status=Status.PAUSED if frozen else Status.RUNNING)
+
+    def bury_soon(self) -> asyncio.Future[None]:
+        """What a run has left is cleared in the background; the next start waits for that."""
+        if self._burial is None or self._burial.done():
+            self._burial = asyncio.ensure_future(self._remove_run())
+        return self._burial
+
     # -- launch ---------------------------------------------------------------------------------------------------
 
     async def _launch(self, *, restarts: int, checkpoint: str = "") -> None:
         around = self._around
         around.runtime.moves.prepare()
-        self.record = record = around.with_joined_name(self.record)
+        self.record = around.with_joined_name(self.record)
+        record = around.effective(self.record)
         await self._wait_buried()
         try:
-            process, pid = await launch(around, record, self.pending, checkpoint)
+            process, pid = await launch(around, record, self.attaches, checkpoint)
         except LaunchFailure as failure:
             self._note_failure(failure)
             raise failure.error from failure
@@ -223,7 +243,7 @@ class Owner:
         around.after_start(self)
 
     def _note_failure(self, failure: LaunchFailure) -> None:
-        self.pending.release()
+        self.attaches.release()
         self._publish(
             error=str(failure),
             exit_code=failure.code,
@@ -268,13 +288,14 @@ class Owner:
             restarts = state.restart_count + 1
             self._restarting.arm(delay_ns, lambda: self._submit(lambda: self._restart_now(restarts)))
         self._waiters.ended(end.code)
-        self._burial = asyncio.ensure_future(self._remove_run())
+        self.bury_soon()
         if auto_remove and self.record.host.auto_remove and delay_ns is None:
             await self._delete(volumes=True)
 
     async def _restart_now(self, restarts: int) -> None:
         self._restarting.cancel()
         if Action.LAUNCH in self.step(Event.RESTART_DUE).actions:
+            await self._around.wait_sources(self.record.mounts)
             await self._launch(restarts=restarts)
 
     def _give_up_restart(self) -> None:
@@ -288,17 +309,21 @@ class Owner:
         process = Process(state.monitor_pid, state.monitor_start)
         self.cgroup().kill()
         if not await self._watch.wait_end_within(monitor.KILL_GRACE_S):
-            process.kill()
+            if not self.cgroup().pids():  # it is the monitor that does not end
+                process.kill()
             if not await self._watch.wait_end_within(1.0):
-                raise Internal(f"container {self.record.id}: its processes do not end")
+                raise Internal(
+                    f'cannot remove container "{self.record.name}": could not kill: tried to kill container, but did not '
+                    "receive an exit event"
+                )
         await self._settle(auto_remove=auto_remove)
 
     async def _wait_buried(self) -> None:
         """Nothing of an earlier run is left: its mounts stand on the same directories."""
         await self._watch.wait_gone()
-        if self._burial is not None:
-            await self._burial
-            self._burial = None
+        burial, self._burial = self._burial, None
+        if burial is not None:
+            await burial
 
     async def _remove_run(self) -> None:
         await self._around.runtime.bury(self.record.id, self.cgroup())
@@ -307,12 +332,12 @@ class Owner:
         self._publish(status=Status.REMOVING)
         try:
             await self._around.delete_files(self.record, volumes)
-        except OSError as error:
-            self._publish(status=Status.DEAD, error=f"{error.strerror}: {error.filename}")
+            self._around.forget(self)
+        except (OSError, NaruError) as error:
+            self._publish(status=Status.DEAD, error=str(error))
             raise Internal(f"container {self.record.id}: driver failed to remove root filesystem: {error}") from error
-        self._around.forget(self)
         self._removed = True
-        self.pending.release()
+        self.attaches.release()
         self.announce("destroy")
         self._waiters.removed(self.record.state.exit_code)
 
@@ -328,8 +353,21 @@ class Owner:
         return self._around.cgroup(self.record)
 
     def _publish(self, **changes: Any) -> None:
+        """What is so is so, even where it cannot be written down: the next daemon asks the kernel and the monitor's files."""
         self.record = self.record.with_state(**changes)
-        self._store()
+        try:
+            self._store()
+        except Internal as error:
+            log.error("container %s: that it is %s: %s", self.record.id[:12], self.record.state.status.value, error)
+
+    def _keep(self, record: Container) -> None:
+        """Raises Internal, and then nothing has changed."""
+        old, self.record = self.record, record
+        try:
+            self._store()
+        except Internal:
+            self.record = old
+            raise
 
     def _store(self) -> None:
         self._around.db.write(

@@ -24,8 +24,8 @@ from naru.oci.image import Platform
 from naru.wire.container import CreateRequest, EndpointSettings, UpdateRequest
 from naru.wire.decode import replace_struct
 
-DEFAULT_STOP_TIMEOUT_S = 10
-_AFTER_KILL_S = 15.0
+_AFTER_KILL_S = 12.0  # what Docker gives processes in the kernel before it says that they do not end
+_KILL_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ class Containers:
             plan = creation.plan(reserved, request, image, flat_read_only=flat_read_only)
             if image is not None:
                 await around.images.unpack(image)
+            await around.wait_sources([item.point for item in plan.mounts])
             async with AsyncExitStack() as undo:
                 record = creation.realise(plan, undo)
                 undo.pop_all()
@@ -146,9 +147,9 @@ class Containers:
         except Conflict:
             return
 
-    @staticmethod
-    def _grace(record: Container) -> int:
-        return record.config.stop_timeout if record.config.stop_timeout is not None else DEFAULT_STOP_TIMEOUT_S
+    def _grace(self, record: Container) -> int:
+        own = record.config.stop_timeout
+        return own if own is not None else self._around.defaults.stop_timeout_s
 
     @staticmethod
     def _stop_signal(record: Container, name: str) -> int:
@@ -172,7 +173,7 @@ class Containers:
             waiter = owner.waiter("next-exit")
             try:
                 await owner.ask(lambda: owner.signal(number))
-                if number == signal.SIGKILL and not await _ended(waiter, DEFAULT_STOP_TIMEOUT_S):
+                if number == signal.SIGKILL and not await _ended(waiter, _KILL_S):
                     raise Internal("tried to kill container, but did not receive an exit event")
             finally:
                 owner.forget(waiter)
@@ -238,7 +239,7 @@ class Containers:
         networking, record = self._around.networking, owner.record
         networking.check(network.name, settings)
         if record.state.status.is_live:
-            await networking.connect(record, network.name, settings)
+            await networking.connect(self._around.effective(record), network.name, settings)
         elif network.name in record.networks:
             raise Forbidden(f"endpoint with name {record.name} already exists in network {network.name}")
         elif record.host.network_mode == "host":
@@ -257,7 +258,7 @@ class Containers:
         if network.name not in record.networks or network.name == "host":
             raise Internal(f"container {record.id} is not connected to network {network.name}")
         if record.state.status.is_live:
-            await self._around.networking.disconnect(record, network.name)
+            await self._around.networking.disconnect(self._around.effective(record), network.name)
         networks = {name: settings for name, settings in record.networks.items() if name != network.name}
         await owner.change(lambda current: replace(current, networks=networks))
 
@@ -299,11 +300,16 @@ class Containers:
         if status is Status.RESTARTING:
             raise Conflict(f"container {owner.record.id} is restarting, wait until the container is running")
         if status is Status.RUNNING:
-            return await ConmonStdio.connect(self._around.runtime.bundle(owner.record.id))
-        return owner.pending.add()
+            try:
+                return await owner.attaches.now(self._around.runtime.bundle(owner.record.id))
+            except (FileNotFoundError, ConnectionError):  # it has ended, and its owner has not got round to saying so
+                pending = PendingAttach()
+                pending.settle(None)
+                return pending
+        return owner.attaches.add()
 
     def drop(self, owner: Owner, pending: PendingAttach) -> None:
-        owner.pending.drop(pending)
+        owner.attaches.drop(pending)
 
     async def resize(self, text: str, height: int, width: int) -> None:
         owner = self.find(text)

@@ -25,7 +25,7 @@ from naru.containers.surroundings import Surroundings
 from naru.containers.users import User
 from naru.linux.cgroup import Cgroup
 from naru.linux.files import Root
-from naru.linux.mounts import Mount, apply_all
+from naru.linux.mounts import Mount, apply_all, check_writable
 from naru.linux.process import Child, kill_and_reap
 from naru.oci.image import dump_json
 from naru.wire.container import MASKED_PATHS, READONLY_PATHS, Config, EndpointSettings, HostConfig
@@ -129,6 +129,7 @@ class Steps:
 
         def prepare() -> None:
             apply_all(step.mounts, launch.rootfs)
+            check_writable(step.mounts, launch.rootfs)
             extra = [_place(mount, f"{bundle}/mount-{number}") for number, mount in enumerate(step.extra_mounts)]
             with Root.at(launch.rootfs) as root:
                 user = find_user(root, step.user, ())

@@ -14,9 +14,12 @@ from contextlib import suppress
 from typing import Protocol
 
 from naru.linux.process import settle
+from naru.linux.threads import in_own_thread
 
 _PACKET = 8192  # conmon reads stdin in pieces of this size
 _READ = 65536
+_TURN_S = 10.0
+_LAST_WORDS_BYTES = 4 << 20
 
 
 class Stdio(Protocol):
@@ -38,15 +41,25 @@ class ConmonStdio:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._reading = False
+        self._draining = False
+        self._drained: asyncio.Queue[bytes] = asyncio.Queue()  # what was taken while nobody read; b"" is the end
+        self._drained_bytes = 0
 
     @classmethod
     async def connect(cls, bundle: str) -> ConmonStdio:
-        """Raises ConnectionError or FileNotFoundError if no monitor listens there."""
+        """Raises ConnectionError or FileNotFoundError if no monitor listens there, TimeoutError if it does not answer."""
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         sock.setblocking(False)
         folder = os.open(bundle, os.O_PATH | os.O_DIRECTORY)  # the path itself may be longer than a socket's name
         try:
-            sock.connect(f"/proc/self/fd/{folder}/attach")
+            address = f"/proc/self/fd/{folder}/attach"
+            try:
+                sock.connect(address)
+            except BlockingIOError:  # ten wait there already: nothing tells when it is our turn, but a thread can wait
+                sock.settimeout(_TURN_S)
+                await in_own_thread(lambda: sock.connect(address))
+                sock.setblocking(False)
         except BaseException:
             sock.close()
             raise
@@ -55,11 +68,43 @@ class ConmonStdio:
         return cls(sock)
 
     async def read(self) -> tuple[int, bytes] | None:
-        try:
-            packet = await asyncio.get_running_loop().sock_recv(self._sock, _PACKET + 1)
-        except (ConnectionError, OSError):
-            return None
+        if self._draining:
+            packet = await self._drained.get()
+        else:
+            self._reading = True
+            try:
+                packet = await asyncio.get_running_loop().sock_recv(self._sock, _PACKET + 1)
+            except (ConnectionError, OSError):
+                return None
+            finally:
+                self._reading = False
         return (packet[0] - 1, packet[1:]) if packet else None
+
+    def drain(self) -> None:
+        """The process has ended. conmon cannot say so while it waits for us to read what is left, which is no more than the
+        pipes hold: take it, at the pace of whoever reads there. Does nothing where somebody does read."""
+        if not self._draining and not self._reading and self._sock.fileno() >= 0:
+            self._draining = True
+            asyncio.get_running_loop().add_reader(self._sock.fileno(), self._take)
+
+    def _take(self) -> None:
+        try:
+            packet = self._sock.recv(_PACKET + 1)
+        except BlockingIOError:
+            return
+        except OSError:
+            packet = b""
+        self._drained_bytes += len(packet)
+        if self._drained_bytes > _LAST_WORDS_BYTES:  # somebody else writes on in its place
+            packet = b""
+        self._drained.put_nowait(packet)
+        if not packet:
+            self._stop_taking()
+            self._sock.close()
+
+    def _stop_taking(self) -> None:
+        if self._sock.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._sock.fileno())
 
     async def write(self, data: bytes) -> None:
         loop = asyncio.get_running_loop()
@@ -71,6 +116,8 @@ class ConmonStdio:
             self._sock.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
+        if self._draining:
+            self._stop_taking()
         self._sock.close()
 
 

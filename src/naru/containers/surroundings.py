@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from naru.containers import cdi, devices, modes, placing, seccompfile, securityopt, tmpfs
 from naru.containers.cdi import Edits
+from naru.containers.defaults import Defaults, at_start
 from naru.containers.monitor import Runtime
 from naru.containers.networking import Networking
 from naru.containers.records import Container, MountPoint
@@ -22,6 +23,7 @@ from naru.images.values import Use
 from naru.linux.cgroup import Cgroup
 from naru.linux.host import Host
 from naru.linux.mounts import Mount
+from naru.linux.threads import in_own_thread
 from naru.logs.service import Logs
 from naru.oci.digest import Digest
 from naru.snapshots.overlay import Snapshots
@@ -48,6 +50,7 @@ class Surroundings:
     data_root: str
     erase: Callable[[str], None]  # deletes a directory; it need not have ended when it returns
     cgroup_parent: str = "naru"
+    defaults: Defaults = field(default_factory=Defaults)
     owners: dict[str, Owner] = field(default_factory=dict)  # by container id
     names: dict[str, str] = field(default_factory=dict)  # name → id; reserved names too
     _leaving: set[str] = field(default_factory=set)  # containers on their way out, whose volumes are in use no more
@@ -60,6 +63,11 @@ class Surroundings:
     @staticmethod
     def now_ns() -> int:
         return time.time_ns()
+
+    def effective(self, record: Container) -> Container:
+        """As it is run: with what the daemon's configuration says where the record says nothing. Never stored or shown."""
+        host = at_start(record.host, self.defaults)
+        return record if host is record.host else replace(record, host=host)
 
     def directory(self, id: str) -> str:
         return os.path.join(self.data_root, "containers", id)
@@ -94,6 +102,14 @@ class Surroundings:
         stand = [Use(r.id, r.image_id, r.config.image, r.state.status.is_live) for r in records if r.image_id]
         mounted = [(r, mount) for r in records for mount in r.mounts if mount.image_id]
         return stand + [Use(r.id, mount.image_id, mount.name, r.state.status.is_live) for r, mount in mounted]
+
+    @staticmethod
+    async def wait_sources(mounts: Sequence[MountPoint]) -> None:
+        """The binds' sources answer when this returns. One on a file system whose server is away holds up its own container
+        here, and not everybody."""
+        sources = [mount.source for mount in mounts if mount.kind == "bind"]
+        if sources:
+            await in_own_thread(lambda: [os.path.lexists(source) for source in sources])
 
     def actual_mounts(self, record: Container) -> tuple[MountPoint, ...]:
         """The record's mounts with what is really mounted for a volume that has options of its own."""
@@ -144,6 +160,7 @@ class Surroundings:
         record = owner.record
         self.db.write("DELETE FROM container WHERE id = ?", record.id)
         self.owners.pop(record.id, None)
+        self.runtime.programs.choose(record.id, "")
         if self.names.get(record.name) == record.id:
             del self.names[record.name]
 
@@ -201,6 +218,8 @@ class Surroundings:
     def init_program(self, record: Container) -> str | None:
         if not record.host.init:
             return None
+        if self.defaults.init_path:
+            return self.defaults.init_path
         for name in (
             "docker-init",
             "tini-static",
@@ -227,13 +246,12 @@ class Surroundings:
             asked = devices.every_device() + others
         return devices.host_devices(asked)
 
-    @staticmethod
-    def vendor_devices(record: Container) -> Edits:
+    def vendor_devices(self, record: Container) -> Edits:
         """What `--gpus` and CDI devices change. Specifications are read anew each time: they come and go with drivers."""
         requests = record.host.device_requests
         if not requests:
             return Edits()
-        registry = cdi.read()
+        registry = cdi.read(self.defaults.cdi_folders or cdi.FOLDERS)
         return registry.edits(cdi.named(requests, registry))
 
     def seccomp(self, record: Container) -> Spec | None:

@@ -122,8 +122,6 @@ def _fields(value: HostConfig) -> None:
         raise InvalidArgument(f"Invalid value {value.oom_score_adj}, range for oom score adj is [-1000, 1000]")
     if value.isolation.lower() not in ("", "default"):
         raise InvalidArgument(f"invalid isolation ({value.isolation}): linux only supports 'default'")
-    if value.runtime not in RUNTIMES and not _SHIM.fullmatch(value.runtime):
-        raise InvalidArgument(f"unknown or invalid runtime name: {value.runtime}")
     if any(not key for key in value.annotations or {}):
         raise InvalidArgument("invalid Annotations: the empty string is not permitted as an annotation key")
 
@@ -153,7 +151,7 @@ def sysctls(value: HostConfig) -> None:
 
 def launch_options(value: HostConfig, config: Config) -> None:
     """What Docker finds out only when the container is started. Raises Internal."""
-    if value.runtime not in RUNTIMES:
+    if _SHIM.fullmatch(value.runtime) and value.runtime not in RUNTIMES:
         kind, version = value.runtime.split(".")[-2:]
         raise Internal(
             f'failed to create task for container: failed to start shim: failed to resolve runtime path: runtime "{value.runtime}" '
@@ -207,7 +205,8 @@ def _network(value: HostConfig) -> None:
             except ValueError as error:
                 raise InvalidArgument(f'invalid IP address in add-host: "{address}"') from error
     for port, bindings in (value.port_bindings or {}).items():
-        parse_port(port)
+        if parse_port(port)[0] == 0:
+            raise InvalidArgument(f'invalid port specification: "{port}"')
         for binding in bindings or []:
             if binding.host_ip:
                 _address(binding.host_ip)

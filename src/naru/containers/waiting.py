@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from weakref import WeakSet
 
 from naru.containers.records import State, Status
 from naru.containers.streams import ConmonStdio
@@ -70,29 +71,41 @@ class PendingAttach:
             stdio.close()
 
 
-class PendingAttaches:
-    """Those of one container."""
+class Attaches:
+    """Those who are, or will be, attached to one container."""
 
     def __init__(self) -> None:
-        self._all: list[PendingAttach] = []
+        self._pending: list[PendingAttach] = []
+        self._open: WeakSet[ConmonStdio] = WeakSet()
 
     def add(self) -> PendingAttach:
-        self._all.append(PendingAttach())
-        return self._all[-1]
+        self._pending.append(PendingAttach())
+        return self._pending[-1]
 
     def drop(self, pending: PendingAttach) -> None:
-        if pending in self._all:
-            self._all.remove(pending)
+        if pending in self._pending:
+            self._pending.remove(pending)
         pending.settle(None)
 
+    async def now(self, bundle: str) -> ConmonStdio:
+        """Streams of the run in this bundle. Raises ConnectionError, FileNotFoundError, TimeoutError."""
+        stdio = await ConmonStdio.connect(bundle)
+        self._open.add(stdio)
+        return stdio
+
     async def connect(self, bundle: str) -> None:
-        """Give each its streams of the run in this bundle."""
-        waiting, self._all = self._all, []
+        """Give each that is pending its streams."""
+        waiting, self._pending = self._pending, []
         for attach in waiting:
-            attach.settle(await ConmonStdio.connect(bundle))
+            attach.settle(await self.now(bundle))
 
     def release(self) -> None:
         """There will be none."""
-        waiting, self._all = self._all, []
+        waiting, self._pending = self._pending, []
         for attach in waiting:
             attach.settle(None)
+
+    def drain(self) -> None:
+        """The run has ended: its last words are taken from conmon, whoever reads them or not."""
+        for stdio in list(self._open):
+            stdio.drain()

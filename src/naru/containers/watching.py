@@ -55,10 +55,14 @@ class Files:
 class Watch:
     """One run at a time of one container. Owns pidfds of its monitor, which it reaps, and of its first process."""
 
-    def __init__(self, exits: Files, id: str, on_end: Callable[[], object]) -> None:
+    def __init__(
+        self, exits: Files, id: str, on_end: Callable[[], object], on_first_end: Callable[[], object] | None = None
+    ) -> None:
+        """`on_first_end` is called when the first process has ended, which its monitor need not have noticed yet."""
         self._exits = exits
         self._id = id
         self._on_end = on_end
+        self._on_first_end = on_first_end
         self._monitor: Process | None = None
         self._monitor_fd = -1
         self._init_fd = -1
@@ -73,6 +77,7 @@ class Watch:
         self._monitor = monitor
         with suppress(ProcessLookupError):
             self._init_fd = os.pidfd_open(init_pid)
+            asyncio.get_running_loop().add_reader(self._init_fd, self._first_ended)
         try:
             self._monitor_fd = os.pidfd_open(monitor.pid)
         except ProcessLookupError:
@@ -83,6 +88,11 @@ class Watch:
             return
         asyncio.get_running_loop().add_reader(self._monitor_fd, self._monitor_ended)
         self._exits.expect(self._id, self._end)
+
+    def _first_ended(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._init_fd)
+        if self._on_first_end is not None:
+            self._on_first_end()
 
     def _end(self) -> None:
         self._exits.forget(self._id)
@@ -98,6 +108,7 @@ class Watch:
         if self._monitor is not None:
             reap(self._monitor.pid)  # a monitor of an earlier daemon is no child of ours
         if self._init_fd >= 0:
+            asyncio.get_running_loop().remove_reader(self._init_fd)
             os.close(self._init_fd)
             self._init_fd = -1
         self._gone.set()

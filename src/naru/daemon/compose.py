@@ -13,10 +13,12 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import naru
-from naru.api.app import SERVER, SERVER_VERSION, App
+from naru.api.app import SERVER, App
+from naru.api.http import Handler
 from naru.api.routes.archives import ArchiveRoutes
 from naru.api.routes.builds import BuildRoutes
 from naru.api.routes.checkpoints import CheckpointRoutes
@@ -46,42 +48,57 @@ from naru.containers.steprunner import Steps
 from naru.containers.surroundings import Surroundings
 from naru.content.blobs import ContentStore
 from naru.daemon.config import Config, table_of
+from naru.daemon.live import Live, default_label
+from naru.daemon.observation import Observation
+from naru.daemon.parts import (
+    address_blocks,
+    bridge_options,
+    container_defaults,
+    own_runtime,
+    registry_config,
+    runtime_programs,
+)
 from naru.errors import Conflict, Unsupported
 from naru.events import Bus
 from naru.images.service import Images
 from naru.linux.cgroup import vacate_root
-from naru.linux.erase import Trash
+from naru.linux.files import write_atomic
 from naru.linux.host import Host, probe
+from naru.linux.trash import Trash
 from naru.logs.service import Logs
 from naru.networks.service import Networks
 from naru.oci.image import Platform
 from naru.remote.client import RegistryClient
 from naru.remote.fetch import Fetcher
-from naru.remote.hosts import RegistryConfig
 from naru.snapshots.overlay import Snapshots
 from naru.store.db import Database
+from naru.store.reserve import Reserve
 from naru.volumes.service import Volumes
 
 log = logging.getLogger(__name__)
 
 _USER_AGENT = f"naru/{naru.__version__}"
+_ENGINE_ID_LIMIT = 100
 
 
-def fixed_headers(*, experimental: bool) -> list[tuple[str, str]]:
-    """Of every answer."""
-    flag = "true" if experimental else "false"
-    return [("Api-Version", "1.56"), ("Docker-Experimental", flag), ("Ostype", "linux"), ("Server", SERVER)]
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A daemon that is complete: what answers requests, and metrics if they are served, and what is reloaded."""
+
+    app: App
+    metrics: Handler | None
+    live: Live
 
 
 @asynccontextmanager
-async def running(config: Config) -> AsyncIterator[App]:
-    """What answers requests. Raises Conflict if another daemon has the data root, Unsupported for a host that cannot run containers."""
+async def running(config: Config) -> AsyncIterator[Running]:
+    """Raises Conflict if another daemon has the data root, Unsupported for a host that cannot run containers."""
     host = probe()
     _prepare_host(host)
     async with AsyncExitStack() as stack:
         _make_roots(config)
         _lock(config, stack)
-        db = Database(os.path.join(config.data_root, "naru.db"))
+        db = Database(os.path.join(config.data_root, "naru.db"), Reserve(os.path.join(config.data_root, "reserve")))
         stack.callback(db.close)
         if db.damaged:
             log.error("the database was damaged: it has been put aside as %s, and a new one begun", db.damaged)
@@ -130,15 +147,19 @@ def _engine_id(config: Config) -> str:
     path = os.path.join(config.data_root, "engine-id")
     try:
         with open(path) as file:
-            return file.read().strip()
-    except FileNotFoundError:
-        made = "-".join(secrets.token_hex(n) for n in (4, 2, 2, 2, 6))
-        with open(path, "w") as file:
-            file.write(made)
-        return made
+            if found := file.read(_ENGINE_ID_LIMIT).strip():
+                return found
+    except (FileNotFoundError, UnicodeDecodeError):
+        pass
+    made = "-".join(secrets.token_hex(n) for n in (4, 2, 2, 2, 6))
+    try:
+        write_atomic(path, made.encode(), durable=True)
+    except OSError as error:  # a full disk is no reason not to start
+        log.error("the engine's id cannot be kept: %s: %s", error.filename or path, error.strerror)
+    return made
 
 
-async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitStack) -> App:
+async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitStack) -> Running:
     """Bottom up: stores, then what uses them; then take up what runs; then the API."""
     bus = Bus()
     store = ContentStore(os.path.join(config.data_root, "content"))
@@ -146,11 +167,18 @@ async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitSta
     stack.callback(trash.close)
     snapshots = Snapshots(os.path.join(config.data_root, "snapshots"), db, trash.throw)
     await asyncio.to_thread(snapshots.recover)
-    registry = _registry(config)
+    registry = RegistryClient(registry_config(config), _USER_AGENT)
     stack.push_async_callback(registry.close)
     platform = Platform.parse(host.machine)
     images = Images(store, snapshots, db, bus, platform, registry)
-    networks = Networks(db, bus, bridge=config.bridge, bip=config.bip or None, table=table_of(config.bridge))
+    images.limit(downloads=config.max_concurrent_downloads, uploads=config.max_concurrent_uploads)
+    networks = Networks(
+        db, bus, bridge=config.bridge, bip=config.bip or None, table=table_of(config.bridge), options=bridge_options(config),
+        blocks=address_blocks(config),
+    )  # fmt: skip
+    observation = Observation() if config.metrics_addr else None
+    if observation is not None:
+        observation.networks(networks)
     await networks.start()
     stack.callback(networks.close)
 
@@ -181,19 +209,13 @@ async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitSta
         Checkpoints(around, containers, enabled=config.experimental), keeping, images, networks,
         around.volumes, registry, bus,
     )  # fmt: skip
-    return _app(engine, builder, config)
-
-
-def _registry(config: Config) -> RegistryClient:
-    settings = RegistryConfig(
-        mirrors=config.registry_mirrors, insecure=config.insecure_registries, default_registry=config.default_registry
-    )
-    return RegistryClient(settings, _USER_AGENT)
+    return _serving(engine, builder, config, checks, observation)
 
 
 def _runtime(config: Config, host: Host) -> Runtime:
-    known = config.default_runtime in host.programs or "/" in config.default_runtime
-    return Runtime(host, config.exec_root, config.default_runtime if known else "runc")
+    own = own_runtime(config)
+    known = own in host.programs or "/" in own
+    return Runtime(host, config.exec_root, own if known else "runc", runtime_programs(config), default_label(config))
 
 
 def _surroundings(
@@ -231,24 +253,33 @@ def _surroundings(
         config.data_root,
         trash.throw,
         config.cgroup_parent.strip("/"),
+        container_defaults(config),
         owners,
     )
     return around
 
 
-def _app(engine: Engine, builder: Builder, config: Config) -> App:
-    runtime = engine.around.runtime.name
-    settings: dict[str, Any] = {
-        "id": _engine_id(config),
-        "server_version": SERVER_VERSION,
-        "experimental": config.experimental,
-        "component_versions": {"conmon": "", runtime: ""},
-    }
+def _serving(
+    engine: Engine, builder: Builder, config: Config, checks: Checks, observation: Observation | None
+) -> Running:
+    live = Live(config, engine, _engine_id(config))
+    system = SystemRoutes(engine, builder.cache, live.shown())
+    live.on_change = system.show
     groups = (
         ContainerRoutes(engine), CheckpointRoutes(engine), StreamRoutes(engine), ArchiveRoutes(engine), ImageRoutes(engine), NetworkRoutes(engine),
-        BuildRoutes(builder, engine.images), SystemRoutes(engine, builder.cache, settings),
+        BuildRoutes(builder, engine.images), system,
     )  # fmt: skip
-    return App([route for group in groups for route in group.routes()], fixed_headers(experimental=config.experimental))
+    routes = [route for group in groups for route in group.routes()]
+    headers = [
+        ("Api-Version", "1.56"), ("Docker-Experimental", str(config.experimental).lower()), ("Ostype", "linux"),
+        ("Server", SERVER),
+    ]  # fmt: skip
+    least = system.shown.min_version
+    if observation is None:
+        return Running(App(routes, headers, least), None, live)
+    return Running(
+        App(observation.routes(routes), headers, least), observation.handler(engine, checks, system.shown.id), live
+    )
 
 
 def _spawn(group: asyncio.TaskGroup, owner: Owner) -> None:

@@ -192,7 +192,10 @@ def _remove(folder: str) -> bool:
     except FileNotFoundError:
         return True
     except OSError:
-        below = [entry.path for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
+        try:
+            below = [entry.path for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
+        except FileNotFoundError:  # somebody else has just done it
+            return True
         return bool(below) and all([_remove(inner) for inner in below]) and _remove(folder)
     return True
 

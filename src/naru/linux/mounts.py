@@ -10,6 +10,7 @@ ends, the kernel takes the mounts away.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -116,6 +117,15 @@ async def run_in_private_namespace(work: Callable[[], T]) -> T:
 def apply_all(mounts: Sequence[Mount], target: str) -> None:
     for mount in mounts:
         mount.apply(target)
+
+
+def check_writable(mounts: Sequence[Mount], target: str) -> None:
+    """The kernel mounts an overlay read-only, and says nothing, if it finds no room for its work directory. Raises OSError."""
+    if os.statvfs(target).f_flag & os.ST_RDONLY:
+        for mount in mounts:
+            if mount.kind == "overlay" and not mount.read_only:
+                full = os.statvfs(mount.cwd or target).f_bavail == 0
+                raise OSError(errno.ENOSPC if full else errno.EROFS, "mount overlay for writing", target)
 
 
 def open_detached(mounts: Sequence[Mount], scratch: str, binds: Sequence[tuple[str, str, str]] = ()) -> int:

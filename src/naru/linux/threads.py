@@ -37,6 +37,12 @@ async def outlast(future: asyncio.Future[Any]) -> None:
         raise cancelled
 
 
+async def in_own_thread(work: Callable[[], T]) -> T:
+    """The result of work that may never end, as a look at a file system whose server is away: it takes no thread of the pool,
+    a cancelled caller leaves it behind, and so does the end of the process."""
+    return await asyncio.shield(asyncio.wrap_future(_start("naru-look", work, daemon=True)[1]))
+
+
 def in_fresh_thread(name: str, work: Callable[[], T]) -> Future[T]:
     """Start work in a thread that ends with it: for what changes the thread, such as the namespaces it is in."""
     return _start(name, work)[1]
@@ -49,7 +55,7 @@ def outlast_fresh_thread(name: str, work: Callable[[], T]) -> T:
     return future.result()
 
 
-def _start(name: str, work: Callable[[], T]) -> tuple[threading.Thread, Future[T]]:
+def _start(name: str, work: Callable[[], T], *, daemon: bool = False) -> tuple[threading.Thread, Future[T]]:
     future: Future[T] = Future()
 
     def body() -> None:
@@ -58,6 +64,6 @@ def _start(name: str, work: Callable[[], T]) -> tuple[threading.Thread, Future[T
         except BaseException as error:
             future.set_exception(error)
 
-    thread = threading.Thread(target=body, name=name)
+    thread = threading.Thread(target=body, name=name, daemon=daemon)
     thread.start()
     return thread, future

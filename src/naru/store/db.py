@@ -18,10 +18,13 @@ Records are JSON text in our own words, written and read by the folder that owns
 SQLite in WAL mode. `durable` transactions are synced before they return: what was acknowledged survives a power cut.
 The others survive a crash of the process, and are for facts that the kernel or the disk can tell again.
 A database that cannot be read is put aside as `naru.db.damaged-<n>` and a new one begun: it is never a reason not to start.
+On a full disk, transactions that begin with an UPDATE or a DELETE are done in the room of the reserve; those that add
+something are refused.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
@@ -29,7 +32,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from naru.errors import Unsupported
+from naru.errors import Internal, Unsupported
+from naru.store.reserve import Reserve
 
 SCHEMA_VERSION = 2
 
@@ -57,19 +61,31 @@ _MIGRATIONS: list[str] = [
     _SCHEMA,
     "CREATE TABLE image_parent (digest TEXT PRIMARY KEY, parent TEXT NOT NULL) WITHOUT ROWID;",
 ]
+# Primary result codes (https://www.sqlite.org/rescode.html) that tell of the disk, not of what is in the file.
+_DISK = {
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED,
+}  # fmt: skip
+_FULL_BYTES = 1 << 16  # less room than this, and an error of the disk means that it is full
+_ADDING = ("INSERT", "REPLACE")
 
 
 class Database:
-    """Calls are short and run where they are made; a lock makes them safe from threads too."""
+    """Calls are short and run where they are made; a lock makes them safe from threads too. Raises Internal when the disk is
+    full."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, reserve: Reserve | None = None) -> None:
         self.path = path
         self.damaged: str | None = None  # where an unreadable predecessor was put aside
+        self._reserve = reserve
         self._lock = threading.RLock()
         try:
             self._connection = self._open()
-        except sqlite3.DatabaseError:
-            self._put_aside()
+        except sqlite3.DatabaseError as error:
+            if _code(error) not in _DISK:
+                self._put_aside()
+            elif reserve is None or not reserve.give_up():
+                raise Internal(f"{path}: {error}") from error
             self._connection = self._open()
 
     def _open(self) -> sqlite3.Connection:
@@ -126,17 +142,60 @@ class Database:
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[Callable[..., int]]:
         """Yields execute(sql, *parameters) → rows changed. All or nothing; do not await inside."""
+        done: list[tuple[str, tuple[Any, ...]]] = []
+
+        def execute(sql: str, *parameters: Any) -> int:
+            if not done and sql.startswith(_ADDING) and self._reserve is not None and not self._reserve.take_back():
+                raise self._no_space()
+            count = self._do(done, sql, parameters)
+            done.append((sql, parameters))
+            return count
+
         with self._lock:
             if durable:
                 self._connection.execute("PRAGMA synchronous = FULL")
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 try:
-                    yield lambda sql, *parameters: self._connection.execute(sql, parameters).rowcount
+                    yield execute
+                    self._do(done, "COMMIT")
                 except BaseException:
-                    self._connection.execute("ROLLBACK")
+                    self._roll_back()
                     raise
-                self._connection.execute("COMMIT")
             finally:
                 if durable:
                     self._connection.execute("PRAGMA synchronous = NORMAL")
+
+    def _do(self, done: list[tuple[str, tuple[Any, ...]]], sql: str, parameters: tuple[Any, ...] = ()) -> int:
+        """The statement; if the disk turns out to be full, in the room of the reserve, after all that was done before."""
+        try:
+            return self._connection.execute(sql, parameters).rowcount
+        except sqlite3.OperationalError as error:
+            if not self._is_full(error):
+                raise
+            first = done[0][0] if done else sql
+            if first.startswith(_ADDING) or self._reserve is None or not self._reserve.give_up(f"{self.path}-wal"):
+                raise self._no_space() from error
+        self._roll_back()
+        self._connection.execute("BEGIN IMMEDIATE")
+        for each in done:
+            self._connection.execute(*each)
+        return self._connection.execute(sql, parameters).rowcount
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:  # SQLite may have done it by itself
+            self._connection.execute("ROLLBACK")
+
+    def _is_full(self, error: sqlite3.Error) -> bool:
+        if _code(error) != sqlite3.SQLITE_IOERR:
+            return _code(error) == sqlite3.SQLITE_FULL
+        room = os.statvfs(os.path.dirname(self.path))
+        return room.f_bavail * room.f_frsize < _FULL_BYTES
+
+    def _no_space(self) -> Internal:
+        return Internal(f"write {self.path}: {os.strerror(errno.ENOSPC).lower()}")
+
+
+def _code(error: sqlite3.Error) -> int:
+    """The primary one; SQLITE_CORRUPT for errors that are not SQLite's."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF

@@ -12,6 +12,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 
 from naru.errors import Conflict, Internal, InvalidArgument, NotFound, Unsupported
 from naru.events import Bus, Event
@@ -124,19 +125,28 @@ class Volumes:
             if options and dict(options) != dict(known.options or {}):
                 raise Conflict(f"create {name}: a volume of this name exists with other options")
             return known
+        volume = Volume(
+            name, time.time_ns(), LOCAL, dict(options) if options else None, None if labels is None else dict(labels)
+        )
+        with ExitStack() as undo:
+            self._make_directory(name, undo)
+            self._put(volume)
+            undo.pop_all()
+        self._tell("create", volume)
+        return volume
+
+    def _make_directory(self, name: str, undo: ExitStack) -> None:
+        """Raises Internal."""
+        path = os.path.join(self._root, name)
+        if not os.path.lexists(path):
+            undo.callback(remove_tree, path)
         try:
             os.makedirs(self.mountpoint(name), mode=0o755, exist_ok=True)
-            os.chmod(os.path.join(self._root, name), 0o701)
+            os.chmod(path, 0o701)
             sync_dir(self._root)
         except OSError as error:
             reason = f"mkdir {error.filename or self._root}: {(error.strerror or '').lower()}"
             raise Internal(f"create {name}: error while creating volume root path: {reason}") from error
-        volume = Volume(
-            name, time.time_ns(), LOCAL, dict(options) if options else None, None if labels is None else dict(labels)
-        )
-        self._put(volume)
-        self._tell("create", volume)
-        return volume
 
     async def remove(self, name: str, *, force: bool = False) -> None:
         """The volume and what it held are gone when this returns; what a bind volume points to is left alone.

@@ -21,6 +21,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 _ENCODER = msgspec.json.Encoder(enc_hook=str)  # a Digest is a str of its own kind
 _GO_KIND = {dict: "object", list: "array", str: "string", int: "number", float: "number", bool: "bool"}
 _GO_TYPE = {"str": "string", "int": "int64", "bool": "bool", "object": "map", "array": "[]string"}
+_INT64 = -(1 << 63), (1 << 63) - 1
 _WRONG = re.compile(r"Expected `([^`]+)`, got `([^`]+)`(?: - at `\$\.?([^`]*)`)?")
 
 
@@ -121,6 +122,8 @@ def _fold(value: Any, kind: Any) -> Any:
             if known is not None and item is not None:
                 out[known[0]] = _fold(item, known[1])
         return out
+    if kind is int and type(value) is int and not _INT64[0] <= value <= _INT64[1]:
+        raise InvalidArgument(f"invalid JSON: json: cannot unmarshal number {value} into Go value of type int64")
     return value
 
 
