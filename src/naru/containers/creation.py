@@ -19,6 +19,7 @@ from naru.containers.mountpoints import Wanted, parse_volumes_from, wanted, with
 from naru.containers.names import generate_name
 from naru.containers.placing import near
 from naru.containers.records import Container, MountPoint, to_json
+from naru.containers.restarts import ON_FAILURE_LABEL, on_failure
 from naru.containers.surroundings import Surroundings
 from naru.errors import Conflict, InvalidArgument, NotFound
 from naru.images.values import Image
@@ -65,6 +66,8 @@ class Creation:
             remap.check(host)
         id = secrets.token_hex(32)
         config = merge_image(config, image.config.run if image else {})
+        if on_failure(config.labels) == "restart" and host.auto_remove:
+            raise InvalidArgument(f"can't create 'AutoRemove' container with label {ON_FAILURE_LABEL}=restart")
         config = replace_struct(config, exposed_ports=defaults.exposed_ports(config.exposed_ports))
         host = defaults.fill(host, around.host, around.runtime.label, around.defaults)
         host = self._resolve_others(host)

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TypeVar
 
-from naru.containers import monitor, validate
+from naru.containers import criu, monitor, validate
 from naru.containers.devices import limited
 from naru.containers.launch import prepare
 from naru.containers.messages import start_failure
@@ -42,8 +42,11 @@ class LaunchFailure(Exception):
         self.code = code
 
 
-async def launch(around: Surroundings, record: Container, attaches: Attaches) -> tuple[Process, int]:
-    """(monitor, pid of the first process), which runs. Nothing of an earlier run may be left. Raises LaunchFailure."""
+async def launch(
+    around: Surroundings, record: Container, attaches: Attaches, checkpoint: str = ""
+) -> tuple[Process, int]:
+    """(monitor, pid of the first process), which runs: from its beginning, or from where the checkpoint was taken whose
+    directory is given. Nothing of an earlier run may be left. Raises LaunchFailure."""
     try:
         async with AsyncExitStack() as undo:
             validate.launch_options(record.host, record.config)
@@ -51,14 +54,17 @@ async def launch(around: Surroundings, record: Container, attaches: Attaches) ->
             undo.push_async_callback(around.runtime.bury, record.id, around.cgroup(record))
             sandbox = around.networking.sandbox(record)
             undo.callback(sandbox.close)
-            # Interfaces are made while the runtime makes the rest, and holds the first process back.
-            (process, pid), _ = await _both(
-                _create(around, record, bundle, sandbox, undo), around.networking.join(record, sandbox, undo)
-            )
-            await attaches.connect(bundle)
-            if sandbox.shift is not None:
-                rlimits.impose(pid, validate.rlimits(record.host), record.host.oom_score_adj)
-            await around.runtime.start(record.id)
+            join = around.networking.join(record, sandbox, undo)
+            if checkpoint:  # its processes run at once, and expect their network
+                await _both(asyncio.to_thread(sandbox.make), join)
+                process, pid = await _create(around, record, bundle, sandbox, undo, checkpoint)
+                await attaches.connect(bundle)
+            else:  # interfaces are made while the runtime makes the rest, and holds the first process back
+                (process, pid), _ = await _both(_create(around, record, bundle, sandbox, undo), join)
+                await attaches.connect(bundle)
+                if sandbox.shift is not None:
+                    rlimits.impose(pid, validate.rlimits(record.host), record.host.oom_score_adj)
+                await around.runtime.start(record.id)
             undo.pop_all()
         sandbox.close()
     except RuntimeFailure as error:
@@ -71,20 +77,30 @@ async def launch(around: Surroundings, record: Container, attaches: Attaches) ->
 
 
 async def _create(
-    around: Surroundings, record: Container, bundle: str, sandbox: Sandbox, undo: AsyncExitStack
+    around: Surroundings, record: Container, bundle: str, sandbox: Sandbox, undo: AsyncExitStack, checkpoint: str = ""
 ) -> tuple[Process, int]:
     """The container, with its first process waiting to be let go: (monitor, pid)."""
     try:
         launch = _described(around, record, bundle, sandbox)
         mounts = around.snapshots.mounts(record.id)
         shown = replace(record, mounts=around.actual_mounts(record))
+
+        def in_namespace() -> bytes:
+            if checkpoint:
+                criu.place(around.host, checkpoint, bundle, launch.cgroup_path)
+            network = sandbox.make()
+            return prepare(shown, replace(launch, network=network, shift=sandbox.shift), mounts)
+
         process, pid = await around.runtime.create(
-            record.id, lambda: prepare(shown, replace(launch, network=sandbox.make(), shift=sandbox.shift), mounts),
+            record.id, in_namespace,
             log_path=around.log_path(record), log_max_bytes=backstop_bytes(record.host.log_config), tty=record.config.tty,
             stdin=record.config.open_stdin, leave_stdin_open=not record.config.stdin_once,
+            restore=criu.restore_words(around.host, checkpoint) if checkpoint else (),
         )  # fmt: skip
-    except BaseException:
+    except BaseException as error:
         sandbox.close()  # nobody waits for it any longer
+        if checkpoint and isinstance(error, RuntimeFailure):
+            raise RuntimeFailure(criu.reason(f"{bundle}/{criu.RESTORE_LOG}", str(error))) from error
         raise
     undo.push_async_callback(_abandon, around, record, process)
     return process, pid

@@ -35,7 +35,7 @@ from naru.linux import process
 from naru.linux.cgroup import Cgroup
 from naru.linux.host import UNIFIED, Host
 from naru.linux.identity import Process
-from naru.linux.mounts import Without, run_in_private_namespace
+from naru.linux.mounts import Without, run_in_namespace_of, run_in_private_namespace
 from naru.linux.moves import Moves
 from naru.linux.nulldevice import open_private
 from naru.linux.rlimits import Rlimit, allow
@@ -57,6 +57,9 @@ class Exit:
     code: int
     finished_ns: int
     oom_killed: bool
+
+    def ran_ns(self, started_ns: int) -> int:
+        return max(0, self.finished_ns - started_ns)
 
 
 class RuntimeFailure(Exception):
@@ -136,8 +139,10 @@ class Runtime:
         tty: bool,
         stdin: bool,
         leave_stdin_open: bool = False,
+        restore: Sequence[str] = (),
     ) -> tuple[Process, int]:
-        """Bring a container to the point where only `start` is missing: (monitor, pid of its first process).
+        """Bring a container to the point where only `start` is missing: (monitor, pid of its first process). With the words
+        of `criu.restore_words` it runs already, from where a checkpoint was taken.
 
         `prepare` runs in the private mount namespace, mounts what the bundle needs and returns config.json.
         Raises RuntimeFailure, and whatever prepare raises; then nothing is left running.
@@ -157,6 +162,7 @@ class Runtime:
                 + ["-t"] * tty
                 + ["-i"] * stdin
                 + ["--leave-stdin-open"] * leave_stdin_open
+                + [*restore]
             )
             return process.spawn(argv, env={**_ENV, "_OCI_SYNCPIPE": "3"}, fds={3: sync_write})
 
@@ -222,10 +228,14 @@ class Runtime:
             json.dump(resources, file)
         await self._call(id, "update", f"--resources={path}", id)
 
-    async def _call(self, id: str, *words: str) -> None:
+    async def checkpoint(self, id: str, monitor: Process, words: Sequence[str]) -> None:
+        """Run `checkpoint` where the container's mounts are: with its monitor. Raises RuntimeFailure."""
+        await self._call(id, "checkpoint", *words, id, inside=monitor)
+
+    async def _call(self, id: str, *words: str, inside: Process | None = None) -> None:
         error = os.memfd_create("stderr", os.MFD_CLOEXEC)
         try:
-            child = process.Child(await self.spawn(words, container=id, fds={2: error}))
+            child = process.Child(await self.spawn(words, container=id, fds={2: error}, inside=inside))
             if await child.wait_exit() != 0:
                 os.lseek(error, 0, os.SEEK_SET)
                 raise RuntimeFailure(os.read(error, _SYNC_LIMIT_BYTES).decode("utf-8", "replace").strip())
@@ -242,10 +252,12 @@ class Runtime:
         prepare: Callable[[], None] | None = None,
         oom_score_adj: int = 0,
         limits: Sequence[Rlimit] = (),
+        inside: Process | None = None,
     ) -> int:
-        """Run a container's runtime (or our own one) with these words; its pid. With `log`, its own errors go there, as JSON lines; `prepare` runs
-        first, in the private mount namespace that the runtime then lives in. What crun executes in a container inherits
-        `oom_score_adj`, where otherwise it would be protected as the daemon is. It may give itself `limits`."""
+        """Run a container's runtime (or our own one) with these words; its pid. With `log`, its own errors go there, as JSON
+        lines; `prepare` runs first, in the private mount namespace that the runtime then lives in, unless that is to be
+        `inside` a process's. What crun executes in a container inherits `oom_score_adj`, where otherwise it would be
+        protected as the daemon is. It may give itself `limits`."""
         command = self._command(container)
         options = [f"--log={log}", "--log-format=json"] if log else []
 
@@ -259,6 +271,8 @@ class Runtime:
                 allow(pid, limits)
             return pid
 
+        if inside is not None:
+            return await run_in_namespace_of(inside.pid, run)
         if prepare is None:
             return run() if self._without_unified is None else await self._without_unified.run(run)
 
@@ -337,7 +351,11 @@ class Runtime:
                 bundle = words[words.index(b"-b") + 1]
                 if bundle.startswith(bundles):
                     monitors[bundle.removeprefix(bundles).decode()] = found
-            elif state in words and next((w for w in words[1:] if not w.startswith(b"-")), b"") in (b"create", b"run"):
+            elif state in words and next((w for w in words[1:] if not w.startswith(b"-")), b"") in (
+                b"create",
+                b"run",
+                b"restore",
+            ):
                 creating.append((words[-1].decode(), found))
         return monitors, creating
 

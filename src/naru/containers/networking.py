@@ -49,7 +49,7 @@ class Sandbox:
         self._path = path
         self._own = own
         self._shifted = shifted
-        self._closed = self._user_closed = False
+        self._closed = self._user_closed = self._is_made = False
         self._loop = asyncio.get_running_loop()
         self._made: asyncio.Future[int] = self._loop.create_future()
         if not own:
@@ -57,14 +57,19 @@ class Sandbox:
 
     def make(self) -> str | None:
         """The namespace's path for the runtime (None: the host's). Blocks; call it in a thread. Raises OSError."""
+        if self._is_made:
+            return self._path
         if self._shifted is not None:
             self.shift, fd = self._shifted()
         elif self._own:
             fd = netns.create()
         else:
             return self._path
+        self._is_made = True
+        if self._own:
+            self._path = f"/proc/{os.getpid()}/fd/{fd}"
         self._loop.call_soon_threadsafe(self._settle, fd)
-        return f"/proc/{os.getpid()}/fd/{fd}" if self._own else self._path
+        return self._path
 
     def _settle(self, fd: int) -> None:
         if self._own and not self._made.done():

@@ -112,23 +112,40 @@ class Containers:
             grace_s = self._grace(owner.record) if timeout_s is None else timeout_s
             if owner.record.state.status is Status.PAUSED:
                 grace_s = min(grace_s, 0) if timeout_s is None else grace_s
-            await self._signal(owner, number)
-            if not await _ended(waiter, None if grace_s < 0 else grace_s):
-                await self._signal(owner, signal.SIGKILL)
-                if not await _ended(waiter, _AFTER_KILL_S):
-                    raise Internal(
-                        f"cannot stop container: {text}: tried to kill container, but did not receive an exit event"
-                    )
+            await self._end(owner, waiter, number, grace_s, text)
         finally:
             if waiter is not None:
                 owner.forget(waiter)
         owner.announce("stop")
 
-    async def _signal(self, owner: Owner, number: int) -> None:
+    async def stop_for_health(self, owner: Owner) -> None:
+        """End it as `stop` does, and have it started again as its restart policy would. Raises Conflict if it does not run."""
+        waiter = owner.waiter("next-exit")
         try:
-            await owner.ask(lambda: owner.signal(number))
-        except Conflict:
+            await owner.ask(owner.want_restart)
+            record = owner.record
+            await self._end(owner, waiter, self._stop_signal(record, ""), self._grace(record), record.id, by_user=False)
+        finally:
+            owner.forget(waiter)
+
+    async def _end(
+        self, owner: Owner, waiter: asyncio.Future[int], number: int, grace_s: int, text: str, *, by_user: bool = True
+    ) -> None:
+        await self._signal(owner, number, by_user=by_user)
+        if not await _ended(waiter, None if grace_s < 0 else grace_s):
+            await self._signal(owner, signal.SIGKILL, by_user=by_user)
+            if not await _ended(waiter, _AFTER_KILL_S):
+                raise Internal(
+                    f"cannot stop container: {text}: tried to kill container, but did not receive an exit event"
+                )
+
+    async def _signal(self, owner: Owner, number: int, *, by_user: bool) -> None:
+        if not owner.record.state.status.is_live:
             return  # it ended on its own meanwhile
+        try:
+            await owner.ask(lambda: owner.signal(number, by_user=by_user))
+        except Conflict:
+            return
 
     def _grace(self, record: Container) -> int:
         own = record.config.stop_timeout

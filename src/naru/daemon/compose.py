@@ -21,6 +21,7 @@ from naru.api.app import SERVER, App
 from naru.api.http import Handler
 from naru.api.routes.archives import ArchiveRoutes
 from naru.api.routes.builds import BuildRoutes
+from naru.api.routes.checkpoints import CheckpointRoutes
 from naru.api.routes.containers import ContainerRoutes
 from naru.api.routes.images import ImageRoutes
 from naru.api.routes.networks import NetworkRoutes
@@ -29,6 +30,8 @@ from naru.api.routes.system import SystemRoutes
 from naru.build.solve import Builder
 from naru.containers import remapcheck
 from naru.containers.adoption import Adoption
+from naru.containers.bringup import BringUp
+from naru.containers.checkpoints import Checkpoints
 from naru.containers.checks import Checks
 from naru.containers.commits import Commits
 from naru.containers.engine import Engine
@@ -40,6 +43,7 @@ from naru.containers.networking import Networking
 from naru.containers.owner import Owner
 from naru.containers.processes import Processes
 from naru.containers.records import Container
+from naru.containers.recovery import Recovery
 from naru.containers.remap import load as load_remap
 from naru.containers.service import Containers
 from naru.containers.steprunner import Steps
@@ -194,10 +198,10 @@ async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitSta
     images.uses = around.image_users
     containers = Containers(around, lambda owner: _spawn(group, owner))
     execs = Execs(around, group)
-    checks = Checks(execs, group)
+    checks = Checks(execs, group, Recovery(containers, group).begin)
     keeping = LogKeeping(around, logs)
     around.on_start, around.on_end = (keeping.begin, checks.begin), (keeping.end, checks.end)
-    await Adoption(around, lambda owner: _spawn(group, owner)).adopt()
+    await Adoption(around, lambda owner: _spawn(group, owner), BringUp(around, group)).adopt()
     keeping.resume()
 
     builder = Builder(
@@ -207,7 +211,8 @@ async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitSta
     images.kept = builder.cache.blobs
     await images.recover()
     engine = Engine(
-        around, containers, execs, Processes(containers, host), Files(around), Commits(around), keeping, images, networks,
+        around, containers, execs, Processes(containers, host), Files(around), Commits(around),
+        Checkpoints(around, containers, enabled=config.experimental), keeping, images, networks,
         around.volumes, registry, bus,
     )  # fmt: skip
     return _serving(engine, builder, config, checks, observation)
@@ -267,7 +272,7 @@ def _serving(
     system = SystemRoutes(engine, builder.cache, live.shown())
     live.on_change = system.show
     groups = (
-        ContainerRoutes(engine), StreamRoutes(engine), ArchiveRoutes(engine), ImageRoutes(engine), NetworkRoutes(engine),
+        ContainerRoutes(engine), CheckpointRoutes(engine), StreamRoutes(engine), ArchiveRoutes(engine), ImageRoutes(engine), NetworkRoutes(engine),
         BuildRoutes(builder, engine.images), system,
     )  # fmt: skip
     routes = [route for group in groups for route in group.routes()]

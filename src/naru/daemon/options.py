@@ -83,7 +83,7 @@ OPTIONS = (
     Option("debug", "debug", ("-D", "--debug"), values.SWITCH, "The same as --log-level debug", reload=True),
     Option("labels", "labels", ("--label",), values.LABELS, "Label (key=value) of the daemon", reload=True),
     Option("features", "features", ("--feature",), values.FEATURES, "Feature (name[=BOOL]); shown, and without effect", reload=True),
-    Option("experimental", "experimental", ("--experimental",), values.SWITCH, "Say that experimental features are on; there are none"),
+    Option("experimental", "experimental", ("--experimental",), values.SWITCH, "Offer what Docker calls experimental: checkpoints"),
     Option("cdi_spec_dirs", "cdi-spec-dirs", ("--cdi-spec-dir",), values.LIST, "Directories of CDI specifications"),
     Option("shutdown_timeout", "shutdown-timeout", ("--shutdown-timeout",), values.NUMBER, "Seconds that requests under way are given when the daemon stops; containers run on; -1: no limit", reload=True),
     Option("log_driver", "log-driver", ("--log-driver",), values.TEXT, "Log driver of containers that ask for none"),

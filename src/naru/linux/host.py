@@ -99,7 +99,7 @@ def _os_release() -> dict[str, str]:
 
 
 _PROGRAMS = (
-    "crun", "runc", "conmon", "docker-init", "tini-static", "catatonit", "tini", "unshare", "nsenter", "cat",
+    "crun", "runc", "conmon", "docker-init", "tini-static", "catatonit", "tini", "criu", "unshare", "nsenter", "cat",
 )  # fmt: skip
 
 

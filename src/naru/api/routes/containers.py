@@ -14,7 +14,7 @@ from naru.api.parameters import parse_until
 from naru.api.stats import empty_sample, sample
 from naru.containers.engine import Engine
 from naru.containers.records import Container, Status
-from naru.errors import Internal, InvalidArgument, NaruError, NotFound, Unsupported
+from naru.errors import Internal, InvalidArgument, NaruError, NotFound
 from naru.events import Event
 from naru.oci.image import Platform
 from naru.wire.container import CreateRequest, UpdateRequest
@@ -101,9 +101,11 @@ class ContainerRoutes:
     # -- verbs ----------------------------------------------------------------------------------------------------------
 
     async def start(self, request: Request) -> None:
-        if request.query.text("checkpoint"):
-            raise Unsupported("checkpoints are not supported yet")
-        await self._engine.containers.start(request["name"])
+        if checkpoint := request.query.text("checkpoint"):
+            directory = request.query.text("checkpoint-dir")
+            await self._engine.checkpoints.start(request["name"], checkpoint, directory)
+        else:
+            await self._engine.containers.start(request["name"])
         await request.done()
 
     async def stop(self, request: Request) -> None:
