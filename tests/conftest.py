@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 
 import pytest
+from hypothesis import settings
 
+from naru.snapshots.sinks import Copied
 from naru.snapshots.tarformat import Entry
 from naru.snapshots.tarstream import TarWriter
+
+settings.register_profile("naru", deadline=None)  # a busy machine is no fault of ours
+settings.load_profile("naru")
 
 
 def make_tar(*members: tuple[Entry, bytes] | Entry) -> bytes:
     out = bytearray()
-    writer = TarWriter(out.extend)
+    writer = TarWriter(Copied(out.extend))
     for member in members:
         entry, body = member if isinstance(member, tuple) else (member, b"")
         entry.size = len(body)
-        pieces = iter([body])
-        writer.add(entry, lambda _count, pieces=pieces: next(pieces, b""))
+        with tempfile.TemporaryFile() as file:
+            file.write(body)
+            file.seek(0)
+            writer.add(entry, file.fileno())
     writer.close()
     return bytes(out)
 

@@ -7,7 +7,7 @@ publisher's time. Names and attributes are Docker's (Engine API, `GET /events`);
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -67,8 +67,10 @@ class Bus:
     def __init__(self) -> None:
         self._ring: deque[Event] = deque(maxlen=RING)
         self._subscriptions: set[Subscription] = set()
+        self.published: Counter[tuple[str, str]] = Counter()  # by (kind, action without its text), since the beginning
 
     def publish(self, event: Event) -> None:
+        self.published[event.kind, event.action.partition(":")[0]] += 1
         self._ring.append(event)
         for subscription in self._subscriptions:
             subscription.offer(event)

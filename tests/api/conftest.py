@@ -69,12 +69,14 @@ class Client:
 class Site:
     """A server under test; `connect` as often as needed."""
 
-    def __init__(self, path: str, server: Server) -> None:
-        self.path, self.server = path, server
+    def __init__(self, sock: socket.socket, server: Server) -> None:
+        self.address, self.server = sock.getsockname(), server
         self.clients: list[Client] = []
 
     async def connect(self) -> Client:
-        client = Client(*await asyncio.open_unix_connection(self.path))
+        unix = isinstance(self.address, str)
+        opened = asyncio.open_unix_connection(self.address) if unix else asyncio.open_connection(*self.address)
+        client = Client(*await opened)
         self.clients.append(client)
         return client
 
@@ -83,11 +85,10 @@ Handler = Callable[[Exchange], Awaitable[None]]
 
 
 @asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[Site]:
+async def serving(handler: Handler, family: socket.AddressFamily) -> AsyncIterator[Site]:
     with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "s")
-        sock = socket.socket(socket.AF_UNIX)
-        sock.bind(path)
+        sock = socket.socket(family)
+        sock.bind(os.path.join(folder, "s") if family == socket.AF_UNIX else ("127.0.0.1", 0))
         sock.listen(10)
         sock.setblocking(False)
         server, stop = Server(handler), asyncio.Event()
@@ -95,7 +96,7 @@ async def serving(handler: Handler) -> AsyncIterator[Site]:
             async with asyncio.TaskGroup() as group:
                 group.create_task(server.serve(stop))
                 await server.listen(sock)
-                site = Site(path, server)
+                site = Site(sock, server)
                 try:
                     yield site
                 finally:
@@ -108,9 +109,12 @@ async def serving(handler: Handler) -> AsyncIterator[Site]:
 def site() -> Callable[[Handler, Callable[[Site], Coroutine[Any, Any, None]]], None]:
     """site(handler, work): run work against a server with this handler."""
 
-    def run(handler: Handler, work: Callable[[Site], Coroutine[Any, Any, None]]) -> None:
+    def run(
+        handler: Handler, work: Callable[[Site], Coroutine[Any, Any, None]],
+        family: socket.AddressFamily = socket.AF_UNIX,
+    ) -> None:  # fmt: skip
         async def main() -> None:
-            async with asyncio.timeout(PATIENCE_S), serving(handler) as made:
+            async with asyncio.timeout(PATIENCE_S), serving(handler, family) as made:
                 await work(made)
 
         asyncio.run(main())

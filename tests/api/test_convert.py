@@ -179,7 +179,7 @@ def test_old_clients_find_the_mac_address_in_the_config() -> None:
 
 def test_what_is_said_of_security_and_empty_options() -> None:
     mount = MountRequest(type="volume", target="/m", volume_options=VolumeOptions(labels={}, driver_config=VolumeDriver(name="local", options={})))  # fmt: skip
-    made = inspect(record(host=HostConfig(security_opt=["apparmor=mine"], init=False, mounts=[mount])))
+    made = inspect(record(host=HostConfig(init=False, mounts=[mount])), apparmor="mine")
     assert (made["AppArmorProfile"], made["HostConfig"]["Init"]) == ("mine", False)
     assert made["HostConfig"]["Mounts"] == [
         {"Type": "volume", "Target": "/m", "VolumeOptions": {"DriverConfig": {"Name": "local"}}}

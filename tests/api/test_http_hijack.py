@@ -91,7 +91,7 @@ def test_output_does_not_come_together_with_the_head(site: Run) -> None:
         loop = asyncio.get_running_loop()
         with socket.socket(socket.AF_UNIX) as sock:
             sock.setblocking(False)
-            await loop.sock_connect(sock, made.path)
+            await loop.sock_connect(sock, made.address)
             await loop.sock_sendall(sock, b"POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
             await asyncio.sleep(0.02)  # a slow reader
             assert (await loop.sock_recv(sock, 65536)).endswith(b"\r\n\r\n")

@@ -21,6 +21,7 @@ from naru.build.solve import Builder, BuildRequest, BuildResult
 from naru.content.blobs import ContentStore
 from naru.errors import NotFound
 from naru.events import Bus, Progress
+from naru.images.feed import Pour, poured
 from naru.images.service import Images
 from naru.linux import syscalls
 from naru.linux.mounts import apply_all, in_private_namespace
@@ -125,9 +126,12 @@ class Tars:
         return out.getvalue()
 
     @staticmethod
-    async def pieces(data: bytes) -> AsyncIterator[bytes]:
-        for start in range(0, len(data), 65536):
-            yield data[start : start + 65536]
+    def pour(data: bytes) -> Pour:
+        async def pieces() -> AsyncIterator[bytes]:
+            for start in range(0, len(data), 65536):
+                yield data[start : start + 65536]
+
+        return poured(pieces())
 
 
 @dataclass
@@ -198,7 +202,7 @@ def world_with_busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     links = ("sh", "cat", "echo", "ls", "test", "touch", "mkdir", "env", "stat", "rm", "true", "false")
     base = _with_links(Tars.tar_of(files), links)
     ref = reference.parse("busybox").with_default_tag()
-    asyncio.run(images.import_(Tars.pieces(base), ref, run={"Env": ["PATH=/bin"], "Cmd": ["sh"]}))
+    asyncio.run(images.import_(Tars.pour(base), ref, run={"Env": ["PATH=/bin"], "Cmd": ["sh"]}))
     db.close()
     return path
 

@@ -17,6 +17,7 @@ import zstandard
 
 from naru.build.context import Context, check_remote, local, receive
 from naru.errors import InvalidArgument, NaruError, Unsupported
+from naru.images.feed import poured
 
 if TYPE_CHECKING:
     from conftest import Tars
@@ -36,7 +37,7 @@ def test_a_tar_of_any_compression_is_received_and_gone_afterwards(
     tmp_path: Path, tars: Tars, pack: Callable[[bytes], bytes]
 ) -> None:
     async def work() -> list[str]:
-        async with receive(tars.pieces(pack(tars.tar_of(FILES))), str(tmp_path)) as context:
+        async with receive(tars.pour(pack(tars.tar_of(FILES))), str(tmp_path)) as context:
             assert context.dockerfile("Dockerfile") == b"FROM scratch\n"
             return _names(context.path)
 
@@ -69,7 +70,7 @@ def test_a_bad_archive_leaves_nothing(tmp_path: Path, tars: Tars, kind: str) -> 
     }[kind]
 
     async def work() -> None:
-        async with receive(tars.pieces(data), str(scratch)):
+        async with receive(tars.pour(data), str(scratch)):
             pass
 
     with contextlib.suppress(NaruError):  # refused, or kept inside: both will do
@@ -85,7 +86,7 @@ def test_a_failing_body_leaves_nothing(tmp_path: Path, tars: Tars) -> None:
         raise ConnectionResetError("client went away")
 
     async def work() -> None:
-        async with receive(body(), str(tmp_path)):
+        async with receive(poured(body()), str(tmp_path)):
             pytest.fail("a torn context was accepted")
 
     with pytest.raises((ConnectionResetError, InvalidArgument)):

@@ -410,7 +410,7 @@ def test_builds_at_the_same_time_do_not_disturb_each_other(world: World) -> None
 def test_a_received_context_is_built(world: World, tars: Tars) -> None:
     async def work() -> BuildResult:
         data = tars.tar_of({"Dockerfile": b"FROM busybox\nCOPY f /f\nRUN stat -c %u /f > /owner\n", "f": b"text"})
-        async with receive(tars.pieces(data), world.builder.scratch) as context:
+        async with receive(tars.pour(data), world.builder.scratch) as context:
             return await world.builder.build(BuildRequest(context, tags=("app",)), lambda _: None)
 
     asyncio.run(work())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from naru.containers.lifecycle import TABLE, Event, restart_delay_ns, step
+from naru.containers.lifecycle import TABLE, Event, step
 from naru.containers.records import Status
 from naru.errors import NaruError
 
@@ -19,6 +19,7 @@ created     STOP          NotModified: container is not running
 created     REMOVE        removing: DELETE
 created     FORCE_REMOVE  removing: DELETE
 created     RESTART_DUE   .
+created     CHECKPOINT    Conflict: container ID is not running
 running     START         NotModified: container is already running
 running     EXITED        exited: SETTLE
 running     SIGNAL        running: SEND_SIGNAL
@@ -28,6 +29,7 @@ running     STOP          .
 running     REMOVE        Conflict: cannot remove container "/name": container is running: stop the container before removing or force remove
 running     FORCE_REMOVE  removing: KILL DELETE
 running     RESTART_DUE   .
+running     CHECKPOINT    .
 paused      START         Conflict: cannot start a paused container, try unpause instead
 paused      EXITED        exited: SETTLE
 paused      SIGNAL        paused: SEND_SIGNAL
@@ -37,15 +39,17 @@ paused      STOP          .
 paused      REMOVE        Conflict: cannot remove container "/name": container is paused and must be unpaused first
 paused      FORCE_REMOVE  removing: KILL DELETE
 paused      RESTART_DUE   .
+paused      CHECKPOINT    Conflict: container ID is paused, unpause the container before checkpoint
 restarting  START         running: CANCEL_RESTART LAUNCH
 restarting  EXITED        .
-restarting  SIGNAL        Conflict: container ID is not running
+restarting  SIGNAL        exited: CANCEL_RESTART
 restarting  PAUSE         Conflict: container ID is restarting, wait until the container is running
 restarting  UNPAUSE       Internal: Container ID is not paused
 restarting  STOP          exited: CANCEL_RESTART
 restarting  REMOVE        Conflict: cannot remove container "/name": container is restarting: stop the container before removing or force remove
 restarting  FORCE_REMOVE  removing: CANCEL_RESTART DELETE
 restarting  RESTART_DUE   running: LAUNCH
+restarting  CHECKPOINT    Conflict: container ID is not running
 exited      START         running: LAUNCH
 exited      EXITED        .
 exited      SIGNAL        Conflict: container ID is not running
@@ -55,6 +59,7 @@ exited      STOP          NotModified: container is not running
 exited      REMOVE        removing: DELETE
 exited      FORCE_REMOVE  removing: DELETE
 exited      RESTART_DUE   .
+exited      CHECKPOINT    Conflict: container ID is not running
 removing    START         Conflict: container ID is marked for removal and cannot be changed
 removing    EXITED        .
 removing    SIGNAL        Conflict: container ID is marked for removal and cannot be changed
@@ -64,6 +69,7 @@ removing    STOP          Conflict: container ID is marked for removal and canno
 removing    REMOVE        Conflict: removal of container ID is already in progress
 removing    FORCE_REMOVE  Conflict: removal of container ID is already in progress
 removing    RESTART_DUE   .
+removing    CHECKPOINT    Conflict: container ID is marked for removal and cannot be changed
 dead        START         Conflict: container ID is marked for removal and cannot be changed
 dead        EXITED        .
 dead        SIGNAL        Conflict: container ID is marked for removal and cannot be changed
@@ -73,6 +79,7 @@ dead        STOP          Conflict: container ID is marked for removal and canno
 dead        REMOVE        removing: DELETE
 dead        FORCE_REMOVE  removing: DELETE
 dead        RESTART_DUE   .
+dead        CHECKPOINT    Conflict: container ID is marked for removal and cannot be changed
 """
 
 
@@ -99,36 +106,3 @@ def test_the_page_above_is_the_whole_cross_product() -> None:
     written = {(Status(state), Event[event]) for state, event, _ in rows()}
     assert len(rows()) == len(written) == len(Status) * len(Event)
     assert set(TABLE) == written
-
-
-S_NS = 10**9
-
-
-@pytest.mark.parametrize(
-    ("policy", "limit", "exit_code", "restarts", "ran_ns", "stopped", "delay_ns"),
-    [
-        ("no", 0, 1, 0, 0, False, None),
-        ("", 0, 1, 0, 0, False, None),
-        ("always", 0, 0, 0, 0, False, 100_000_000),
-        ("always", 0, 1, 1, 0, False, 200_000_000),
-        ("always", 0, 1, 5, 0, False, 3_200_000_000),
-        ("always", 0, 1, 9, 0, False, 51_200_000_000),
-        ("always", 0, 1, 10, 0, False, 60 * S_NS),
-        ("always", 0, 1, 10**6, 0, False, 60 * S_NS),
-        ("always", 0, 1, 10**6, 10 * S_NS, False, 100_000_000),
-        ("always", 0, 0, 3, 0, True, None),
-        ("unless-stopped", 0, 0, 0, 0, False, 100_000_000),
-        ("unless-stopped", 0, 0, 0, 0, True, None),
-        ("on-failure", 0, 0, 0, 0, False, None),
-        ("on-failure", 0, 1, 0, 0, False, 100_000_000),
-        ("on-failure", 3, 1, 2, 0, False, 400_000_000),
-        ("on-failure", 3, 1, 3, 0, False, None),
-        ("on-failure", 3, 137, 2, 0, True, None),
-    ],
-)
-def test_restart_delay(
-    policy: str, limit: int, exit_code: int, restarts: int, ran_ns: int, stopped: bool, delay_ns: int | None
-) -> None:
-    assert delay_ns == restart_delay_ns(
-        policy, limit, exit_code=exit_code, restarts=restarts, ran_ns=ran_ns, stopped_by_user=stopped
-    )

@@ -16,6 +16,7 @@ import pytest
 from naru.content.blobs import ContentStore, Ingest
 from naru.errors import NotFound, Unavailable
 from naru.events import Bus, Progress
+from naru.images.feed import Pour, poured
 from naru.images.service import Images
 from naru.oci.digest import Digest
 from naru.oci.image import (
@@ -193,11 +194,11 @@ def landing(make_landing: Callable[[str], Landing]) -> Landing:
 
 
 @pytest.fixture
-def stream() -> Callable[..., AsyncIterator[bytes]]:
+def stream() -> Callable[..., Pour]:
     """Bytes as a request body brings them."""
 
     async def pieces(data: bytes, size: int = 60_000) -> AsyncIterator[bytes]:
         for at in range(0, len(data), size):
             yield data[at : at + size]
 
-    return pieces
+    return lambda data: poured(pieces(data))

@@ -10,28 +10,28 @@ from typing import Any
 import pytest
 
 from naru.errors import DataLoss, InvalidArgument, NaruError, NotFound
+from naru.images.feed import Pour, poured
 from naru.oci import reference
 from naru.oci.digest import Digest
 from naru.oci.image import ImageConfig, Platform
+from naru.snapshots.sinks import Copied
 from naru.snapshots.tarformat import SYMLINK, Entry
 
 pytestmark = pytest.mark.root
 
 APP = reference.parse("me/app:1")
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
-Stream = Callable[..., AsyncIterator[bytes]]
+Stream = Callable[..., Pour]
 
 
 def saved(landing: Any, *names: str, **options: Any) -> bytes:
-    async def collect() -> bytes:
-        return b"".join([piece async for piece in landing.images.save(names, **options)])
-
-    data: bytes = landing.run(collect())
-    return data
+    out = io.BytesIO()
+    landing.images.save(names, **options)(Copied(out.write))
+    return out.getvalue()
 
 
-def load(landing: Any, stream: AsyncIterator[bytes], platform: Platform | None = None) -> list[str]:
-    landing.run(landing.images.load(stream, platform, landing.report))
+def load(landing: Any, pour: Pour, platform: Platform | None = None) -> list[str]:
+    landing.run(landing.images.load(pour, platform, landing.report))
     lines: list[str] = landing.lines()
     return lines
 
@@ -205,7 +205,7 @@ def test_a_stream_that_breaks(landing: Any, tar: Callable[..., bytes]) -> None:
         raise ConnectionResetError("the client went away")
 
     with pytest.raises(ConnectionResetError):
-        load(landing, breaks())
+        load(landing, poured(breaks()))
     assert landing.is_empty()
 
 

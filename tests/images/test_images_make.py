@@ -3,7 +3,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 import zstandard
 
 from naru.errors import InvalidArgument, NotFound
+from naru.images.feed import Pour
 from naru.oci import reference
 from naru.oci.digest import Digest
 from naru.oci.image import History
@@ -19,7 +20,7 @@ from naru.snapshots.tarformat import DIR, Entry
 pytestmark = pytest.mark.root
 
 REF = reference.parse("wire/import:1")
-Stream = Callable[..., AsyncIterator[bytes]]
+Stream = Callable[..., Pour]
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "plain": lambda data: data, "gzip": gzip.compress, "bzip2": bz2.compress, "zstd": zstandard.ZstdCompressor().compress,
 }  # fmt: skip

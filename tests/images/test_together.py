@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from naru.errors import Conflict
-from naru.images.feed import through_pipe
+from naru.images.feed import poured, through_pipe
 from naru.images.together import OneAtATime, together
 from naru.linux.threads import finish_in_thread
 
@@ -56,14 +56,14 @@ def test_a_stream_through_a_pipe() -> None:
     async def count(fd: int) -> int:
         return await finish_in_thread(lambda: sum(len(piece) for piece in iter(lambda: os.read(fd, 1 << 16), b"")))
 
-    assert asyncio.run(through_pipe(pieces(50), count)) == 5_000_000
+    assert asyncio.run(through_pipe(poured(pieces(50)), count)) == 5_000_000
 
 
 def test_who_reads_the_pipe_may_stop_early() -> None:
     async def one(fd: int) -> int:
         return len(await finish_in_thread(os.read, fd, 10))
 
-    assert asyncio.run(through_pipe(pieces(50), one)) == 10
+    assert asyncio.run(through_pipe(poured(pieces(50)), one)) == 10
 
 
 def test_a_thread_has_ended_when_its_caller_is_cancelled() -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from naru.linux.erase import Trash, remove_tree
+from naru.linux.erase import remove_tree
+from naru.linux.trash import Trash
 
 
 @pytest.mark.parametrize("depth", [3, 300, pytest.param(1500, marks=pytest.mark.slow)])

@@ -105,6 +105,7 @@ def make_daemon() -> Iterator[Callable[..., Daemon]]:
     yield make
     for each in made:
         each.destroy()
+    gc.collect()  # as above
 
 
 @pytest.fixture(scope="session")

@@ -80,6 +80,8 @@ class Daemon:
             "--host", self.url, "--data-root", self.data_root, "--exec-root", self.exec_root, "--bridge", self.bridge,
             "--bip", self.bip, "--cgroup-parent", self.cgroup, *flags,
         ]  # fmt: skip
+        self.command = [sys.executable, "-m", "naru"]
+        self.pass_fds: tuple[int, ...] = ()
         self._process: subprocess.Popen[bytes] | None = None
         self._client: docker.DockerClient | None = None
 
@@ -95,8 +97,8 @@ class Daemon:
             ready.bind(notify)
             ready.settimeout(READY_S)
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "naru", "daemon", *self.flags], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env={**os.environ, "NOTIFY_SOCKET": notify}, start_new_session=True,
+                [*self.command, "daemon", *self.flags], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env={**os.environ, "NOTIFY_SOCKET": notify}, start_new_session=True, pass_fds=self.pass_fds,
             )  # fmt: skip
             try:
                 ready.recv(64)

@@ -46,7 +46,7 @@ def test_two_daemons_do_not_share_a_root(daemon: Any, tmp_path: Path) -> None:
         (["--bip", "10.1.2.3/40"], "invalid bip '10.1.2.3/40'"),
         (["--host", "nonsense"], "invalid host 'nonsense'"),
         (["--data-root", "relative"], "data-root 'relative' is not an absolute path"),
-        (["--log-level", "loud"], "unable to parse logging level: loud"),
+        (["--log-level", "loud"], "invalid logging level: loud"),
         (["--config-file", "/nosuch.json"], "unable to configure the daemon with file /nosuch.json"),
     ],
 )

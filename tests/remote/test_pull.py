@@ -238,3 +238,14 @@ def test_mirrors_are_asked_first_without_credentials_and_may_fail(content: Conte
             assert origin.seen[-1].authorization == secret.basic()
 
     asyncio.run(main())
+
+
+def test_a_mirrors_not_found_counts_where_the_registry_cannot_be_reached() -> None:
+    async def main() -> None:
+        async with RawServer(lambda _: reply(404)) as empty:
+            for mirrors, error in (((empty.host, "127.0.0.1:9"), NotFound), (("127.0.0.1:9",), Internal)):
+                async with client(RegistryConfig(mirrors=mirrors, default_registry="127.0.0.1:9")) as registry:
+                    with pytest.raises(error):
+                        await registry.resolve(parse("alpine:3"), None)
+
+    asyncio.run(main())

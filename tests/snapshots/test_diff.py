@@ -17,6 +17,7 @@ from naru.oci.digest import Digest
 from naru.oci.image import OCI_LAYER_GZIP
 from naru.snapshots.apply import apply_layer
 from naru.snapshots.diff import tar_tree, write_layer
+from naru.snapshots.sinks import Copied
 from naru.snapshots.tarformat import Entry
 
 pytestmark = pytest.mark.root
@@ -104,7 +105,7 @@ def test_changes_on_top_of_a_layer(place: Any, tar: Callable[..., bytes], digest
 def archive_of(top: Path, path: str, **options: str) -> tarfile.TarFile:
     out = io.BytesIO()
     with Root.at(str(top)) as root:
-        tar_tree(root, path, out.write, **options)
+        tar_tree(root, path, Copied(out.write), **options)
     out.seek(0)
     return tarfile.open(fileobj=out)
 
@@ -160,7 +161,7 @@ def test_a_file_that_shrinks_is_filled_up(tmp_path: Path) -> None:
         out.write(data)
 
     with Root.at(str(tmp_path)) as root:
-        tar_tree(root, "/", shrink)
+        tar_tree(root, "/", Copied(shrink))
     out.seek(0)
     with tarfile.open(fileobj=out) as archive:
         taken = archive.extractfile("f")

@@ -15,7 +15,7 @@ import posixpath
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
 from naru.api.exchange import Exchange
@@ -23,6 +23,9 @@ from naru.api.parameters import Query, Version, parse_version
 from naru.api.status import error_body, status_of
 from naru.errors import Internal, InvalidArgument, NaruError, NotFound
 from naru.wire.decode import decode_object, encode
+
+if TYPE_CHECKING:
+    from naru.snapshots.tarstream import Sink
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +86,11 @@ class Request:
         async for piece in pieces:
             await self.exchange.write(piece)
 
+    async def produce(self, headers: list[tuple[str, str]], work: Callable[[Sink], None]) -> None:
+        """A body written by work in a thread: for what is large."""
+        await self.exchange.begin(200, headers)
+        await self.exchange.produce(work)
+
     async def done(self, status: int = 204) -> None:
         await self.exchange.send(status)
 
@@ -110,8 +118,11 @@ def _compile(pattern: str) -> re.Pattern[str]:
 
 
 class App:
-    def __init__(self, routes: list[Route], fixed_headers: list[tuple[str, str]]) -> None:
+    def __init__(
+        self, routes: list[Route], fixed_headers: list[tuple[str, str]], min_version: Version = MIN_VERSION
+    ) -> None:
         self._fixed = fixed_headers
+        self._min_version = min_version
         self._routes: dict[
             tuple[str, str], list[tuple[re.Pattern[str], Handle]]
         ] = {}  # by method and first path segment
@@ -160,9 +171,9 @@ class App:
                 raise InvalidArgument(
                     f"client version {text} is too new. Maximum supported API version is {_dotted(MAX_VERSION)}"
                 )
-            if version < MIN_VERSION:
+            if version < self._min_version:
                 raise InvalidArgument(
-                    f"client version {text} is too old. Minimum supported API version is {_dotted(MIN_VERSION)}, "
+                    f"client version {text} is too old. Minimum supported API version is {_dotted(self._min_version)}, "
                     "please upgrade your client to a newer version"
                 )
         path = _lenient(path)

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from naru.api.parameters import Version, rfc3339
-from naru.containers import securityopt
 from naru.containers.health import Health
 from naru.containers.networking import member
 from naru.containers.records import Container, MountPoint, Status
@@ -154,7 +153,7 @@ def network_settings(
 
 def inspect_json(
     record: Container, *, version: Version, settings: Json, execs: list[str], health: Health | None, directory: str, log_path: str,
-    size: tuple[int, int] | None, links: Sequence[str] = (),
+    size: tuple[int, int] | None, links: Sequence[str] = (), apparmor: str = "",
 ) -> Json:  # fmt: skip
     argv = record.argv
     started = record.state.started_ns > 0
@@ -165,7 +164,7 @@ def inspect_json(
         "HostnamePath": f"{directory}/hostname" if started else "", "HostsPath": f"{directory}/hosts" if started else "",
         "LogPath": log_path if started else "", "Name": f"/{record.name}", "RestartCount": record.state.restart_count,
         "Driver": "overlayfs", "Platform": "linux", "MountLabel": "", "ProcessLabel": "",
-        "AppArmorProfile": securityopt.apparmor(record.host.security_opt or []), "ExecIDs": execs or None,
+        "AppArmorProfile": apparmor, "ExecIDs": execs or None,
         "HostConfig": {**host_config_json(record), "Links": list(links) or None},
         "Storage": {"RootFS": {"Snapshot": {"Name": "overlayfs"}}},
         "Mounts": [mount_json(mount) for mount in record.mounts if not (mount.kind == "tmpfs" and _from_tmpfs(record, mount))],

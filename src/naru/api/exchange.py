@@ -2,20 +2,29 @@
 
 A handler answers an `Exchange` in one of three ways: `send` (a whole answer), `begin` (headers now, a chunked body piece
 by piece) or `hijack` (the connection becomes a plain duplex stream). Bytes reach and leave them through a `Link`, which
-`http.Connection` is; nothing here knows sockets.
+`http.Connection` is; nothing here knows sockets. Bodies in bulk do not pass through the event loop: a thread has the
+link's socket meanwhile (`Exchange.produce`, `Body.pour`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from naru.errors import InvalidArgument
+from naru.api.bulk import LoopOutlet, Outlet, move
+from naru.api.framing import Framing
+from naru.errors import Internal, InvalidArgument
+from naru.images.feed import pump
+from naru.linux.lent import LentSocket, use_lent
+from naru.linux.threads import finish_in_thread
+
+if TYPE_CHECKING:
+    from naru.snapshots.tarstream import Sink
 
 HIGH_WATER = 1 << 18
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
@@ -45,6 +54,20 @@ class Link(Protocol):
         ...
 
     async def continue_if_expected(self) -> None: ...
+
+    async def lend(self) -> LentSocket | None:
+        """The socket, for a thread that writes to it: all that was written before has left. None if what is written to it
+        has to be encrypted. Raises ConnectionError."""
+        ...
+
+    def lend_body(self, body: Body) -> tuple[LentSocket, Framing] | None:
+        """The socket, for a thread that reads this body's rest from it, and where that ends; None if it has arrived, or
+        comes encrypted."""
+        ...
+
+    def body_taken(self, body: Body) -> None:
+        """The body's end is behind us, or never comes: the framing that `lend_body` gave says so."""
+        ...
 
 
 class Body:
@@ -90,6 +113,22 @@ class Body:
             else:
                 self._ready.clear()
                 await self._ready.wait()
+
+    async def pour(self, pipe: int) -> None:
+        """Move it into a pipe, at the pace of who reads the pipe, and not all of it if they close it (a `feed.Pour`).
+
+        Raises ConnectionError if the client went away in the middle.
+        """
+        await self._connection.continue_if_expected()
+        lent = self._connection.lend_body(self)
+        if lent is None:  # it is here, or nearly
+            await pump(self.pieces(), pipe)
+            return
+        held, self._pieces, self._size = self._pieces, [], 0
+        try:
+            await use_lent(lent[0], lambda: move(*lent, held, pipe))
+        finally:
+            self._connection.body_taken(self)
 
     async def read(self, limit_bytes: int = 16 << 20) -> bytes:
         """All of it. Raises InvalidArgument if it is longer than the limit."""
@@ -166,6 +205,34 @@ class Exchange:
         if self._chunked:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         await self.connection.write(data)
+
+    async def produce(self, work: Callable[[Sink], None]) -> None:
+        """The body, written by work in a thread, straight to the client and at its pace. After `begin`.
+
+        Raises what work raises, an OSError as Internal; ConnectionError when the client is gone.
+        """
+        lent = await self.connection.lend()
+        outlet = LoopOutlet(self.write) if lent is None else self._outlet(lent)
+
+        def body() -> None:
+            try:
+                work(outlet)
+            finally:
+                outlet.flush()
+
+        try:
+            if lent is None:
+                await finish_in_thread(body)
+            else:
+                await use_lent(lent, body)
+        except ConnectionError:
+            raise
+        except OSError as error:
+            raise Internal(str(error)) from error
+
+    def _outlet(self, lent: LentSocket) -> Outlet:
+        lent.widen()
+        return Outlet(lent, chunked=self._chunked, silent=self.method == "HEAD")
 
     async def end(self) -> None:
         if self._chunked:

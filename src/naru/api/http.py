@@ -1,7 +1,7 @@
 """HTTP/1.1 as the Engine API needs it: streams both ways, upgrades, half-close, and clients that vanish.
 
-Owns connections. Parsing is httptools' (llhttp), imported here only; a general framework would hide the transport, which
-hijacking needs bare.
+Owns connections. Heads are parsed by httptools (llhttp), imported here only, bodies told apart by `framing`; a general
+framework would hide the transport, which hijacking and bulk transfers need bare.
 
  - Requests of one connection are answered one after the other; a body is read as fast as its handler reads it.
  - A client that goes away while its answer is being produced cancels the handler. What a handler asked an owner task to
@@ -14,13 +14,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from typing import cast
 
 import httptools
 
-from naru.api.exchange import HIGH_WATER, Duplex, Exchange
+from naru.api.exchange import HIGH_WATER, Body, Duplex, Exchange
+from naru.api.framing import BadFraming, Chunked, Framing, Sized
+from naru.api.heads import BadRequest, check_head, head_end
+from naru.api.tls import TlsConnection
+from naru.linux.lent import LentSocket
 from naru.linux.sockets import Hangups, unread_bytes
 
 log = logging.getLogger(__name__)
@@ -30,22 +35,24 @@ _TAKEN_S, _LOOK_S = 0.1, 0.001
 Handler = Callable[[Exchange], Awaitable[None]]
 
 
-class BadRequest(Exception):
-    """The bytes are not HTTP that we take; `str()` is the status line's status and reason."""
-
-
 class Connection(asyncio.Protocol):
     """One client connection: bytes → exchanges, one at a time."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, handler: Handler) -> None:
         self._server = server
+        self._handler = handler
         self._transport: asyncio.Transport | None = None
         self._fd = -1
+        self._bare = True  # what is written goes out as it is
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._head_size = 0
+        self._tail = b""  # of a head that has not ended yet
         self._incoming: Exchange | None = None
+        self._framing: Framing | None = None  # of the body that comes in
+        self._lent: list[LentSocket] = []
+        self._deaf = False  # what came was not HTTP, and nobody looks at what follows
         self._queue: list[Exchange] = []
         self._task: asyncio.Task[None] | None = None
         self._duplex: Duplex | None = None
@@ -66,6 +73,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
         self._fd = self._transport.get_extra_info("socket").fileno()
+        self._bare = self._transport.get_extra_info("ssl_object") is None
         self._server.connections.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -73,6 +81,8 @@ class Connection(asyncio.Protocol):
         self._server.hangups.forget(self._fd)
         self._transport = None
         self._writable.set()
+        for lent in self._lent:
+            lent.stop()
         if self._duplex is not None:
             self._duplex.lost()
         elif self._incoming is not None:
@@ -91,8 +101,8 @@ class Connection(asyncio.Protocol):
             self._duplex.feed(data)
         elif self._upgraded:
             self._after_upgrade(data)
-        else:
-            self._parse(data)
+        elif not self._deaf:
+            self._take(data)
 
     def eof_received(self) -> bool:
         self._eof = True
@@ -131,6 +141,46 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    async def lend(self) -> LentSocket | None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client has closed the connection")
+        if not self._bare:
+            return None
+        transport.set_write_buffer_limits(high=0)  # "writable" now means: it is empty
+        try:
+            await self._writable.wait()
+        finally:
+            transport.set_write_buffer_limits(high=HIGH_WATER)
+        if self._transport is None:
+            raise ConnectionResetError("the client has closed the connection")
+        return self._lend()
+
+    def _lend(self) -> LentSocket:
+        assert self._transport is not None
+        lent = LentSocket(self._transport.get_extra_info("socket"))
+        self._lent = [lent, *(other for other in self._lent if not other.closed)]
+        return lent
+
+    def lend_body(self, body: Body) -> tuple[LentSocket, Framing] | None:
+        if (
+            self._transport is None
+            or not self._bare
+            or self._framing is None
+            or self._incoming is None
+            or self._incoming.body is not body
+        ):
+            return None
+        self.pause()
+        return self._lend(), self._framing
+
+    def body_taken(self, body: Body) -> None:
+        if self._framing is not None and self._framing.done:
+            self._end_body()
+            self.resume()
+        else:
+            body.end(broken=True)
+
     def become_duplex(self) -> Duplex:
         self._duplex = Duplex(self, self._early)
         self._early = b""
@@ -154,17 +204,58 @@ class Connection(asyncio.Protocol):
             self._expect = False
             await self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
+    @property
+    def brief_task(self) -> asyncio.Task[None] | None:
+        """The handler at work on a request that will be answered at once, when it is; None for streams."""
+        return None if self._duplex is not None or self.cancel_on_close else self._task
+
     # -- parser -------------------------------------------------------------------------------------------------
 
-    def _parse(self, data: bytes) -> None:
+    def _take(self, data: bytes) -> None:
+        """Heads, and bodies, as they come."""
+        at = 0
+        while at < len(data) and not self._upgraded and not self._deaf:
+            at = self._take_head(data, at) if self._framing is None else self._take_body(data, at)
+
+    def _take_head(self, data: bytes, at: int) -> int:
+        """The parser gets to see nothing behind a head; where that is."""
+        end = head_end(self._tail, data, at)
+        self._tail = b"" if end >= 0 else (self._tail + data[at:][-3:])[-3:]
+        end = end if end >= 0 else len(data)
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(data[at:end])
         except httptools.HttpParserUpgrade as upgrade:
             self._upgraded = True
-            self._after_upgrade(data[upgrade.args[0] :])
+            self._after_upgrade(data[at + upgrade.args[0] :])
         except httptools.HttpParserError as error:
             cause = error.__context__ if isinstance(error.__context__, BadRequest) else error
             self._refuse(cause)
+        return end
+
+    def _take_body(self, data: bytes, at: int) -> int:
+        assert self._framing is not None and self._incoming is not None
+        framing, body = self._framing, self._incoming.body
+        try:
+            while at < len(data) and not framing.done:
+                if framing.left:
+                    piece = data[at : at + framing.left]
+                    framing.took(len(piece))
+                    body.feed(piece)
+                    at += len(piece)
+                else:
+                    at += framing.frame(data, at)
+        except BadFraming as error:
+            self._refuse(error)
+        if framing.done:
+            self._end_body()
+        return at
+
+    def _end_body(self) -> None:
+        """The body of the request that comes in is complete; a head comes next."""
+        assert self._incoming is not None
+        self._incoming.body.end()
+        self._incoming = self._framing = None
+        self._parser = httptools.HttpRequestParser(self)
 
     def _after_upgrade(self, data: bytes) -> None:
         """llhttp stops at the headers of a request that offers an upgrade; its body is still to be told from the stream."""
@@ -181,6 +272,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self, error: Exception) -> None:
         log.debug("bad request: %s", error)
         self.keep_alive = False
+        self._deaf = True
         if self._transport is not None and self._task is None:
             status = error.args[0] if isinstance(error, BadRequest) else "400 Bad Request"
             self._transport.write(
@@ -210,19 +302,20 @@ class Connection(asyncio.Protocol):
         exchange = Exchange(
             self, self._parser.get_method().decode(), self._target, self._headers, self._parser.get_http_version()
         )
-        _check_head(exchange.version, self._headers)
+        check_head(exchange.version, self._headers)
         self._expect = exchange.headers.get("expect", "").lower() == "100-continue"
         length = exchange.headers.get("content-length", "0")
         self._body_left = int(length) if length.isdigit() else 0
         self._incoming = exchange
+        if not self._parser.should_upgrade():
+            if "transfer-encoding" in exchange.headers:
+                self._framing = Chunked()
+            elif self._body_left:
+                self._framing = Sized(self._body_left)
         self._queue.append(exchange)
         if self._task is None:
             self.keep_alive = self._parser.should_keep_alive()
             self._next()
-
-    def on_body(self, data: bytes) -> None:
-        if self._incoming is not None:
-            self._incoming.body.feed(data)
 
     def on_message_complete(self) -> None:
         if self._incoming is not None and not (self._parser.should_upgrade() and self._body_left):
@@ -237,7 +330,7 @@ class Connection(asyncio.Protocol):
 
     async def _handle(self, exchange: Exchange) -> None:
         try:
-            await self._server.handler(exchange)
+            await self._handler(exchange)
             if not exchange.hijacked:
                 await exchange.end()
         except ConnectionError:
@@ -264,28 +357,9 @@ class Connection(asyncio.Protocol):
             self._upgraded, early, self._early = False, self._early, b""
             self._parser = httptools.HttpRequestParser(self)
             self.resume()
-            if early:
-                self._parse(early)
+            self._take(early)
         self.resume()
         self._next()
-
-
-def _check_head(version: str, headers: list[tuple[bytes, bytes]]) -> None:
-    """What RFC 9112 asks of a request beyond its grammar, in the words of Go's server. Raises BadRequest."""
-    if version not in ("1.0", "1.1"):
-        raise BadRequest("505 HTTP Version Not Supported: unsupported protocol version")
-    hosts = [value for name, value in headers if name.lower() == b"host"]
-    if len(hosts) > 1:
-        raise BadRequest("400 Bad Request")
-    if not hosts and version == "1.1":
-        raise BadRequest("400 Bad Request: missing required Host header")
-    if hosts and any(byte in b' /\\"<>^`{|}\t' or byte >= 0x7F for byte in hosts[0]):
-        raise BadRequest("400 Bad Request: malformed Host header")
-    for name, value in headers:
-        if name.lower() == b"expect" and value.lower() not in (b"", b"100-continue"):
-            raise BadRequest("417 Expectation Failed")
-        if name.lower() == b"transfer-encoding" and value.lower() != b"chunked":
-            raise BadRequest("501 Unsupported transfer encoding")
 
 
 class Server:
@@ -302,21 +376,34 @@ class Server:
         assert self._group is not None, "serve() is not running"
         return self._group.create_task(work)  # type: ignore[arg-type]
 
-    async def listen(self, sock: socket.socket) -> None:
-        """Accept on a listening socket from now on."""
+    async def listen(
+        self, sock: socket.socket, tls: ssl.SSLContext | None = None, handler: Handler | None = None
+    ) -> None:
+        """Accept on a listening socket from now on; requests that come by it may have a handler of their own."""
         loop = asyncio.get_running_loop()
-        make = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
-        server = await make(lambda: Connection(self), sock=sock)
-        self._listeners.append(server)
+        mine = handler or self.handler
 
-    async def serve(self, stop: asyncio.Event) -> None:
-        """Until stop is set; then connections are closed and handlers cancelled."""
+        def make() -> asyncio.Protocol:
+            return Connection(self, mine) if tls is None else TlsConnection(tls, lambda: Connection(self, mine))
+
+        start = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
+        self._listeners.append(await start(make, sock=sock))
+
+    async def serve(self, stop: asyncio.Event, grace_s: Callable[[], float | None] = lambda: 0.0) -> None:
+        """Until stop is set. Then nobody new is let in; requests that have not begun to answer get `grace_s` to do so (None:
+        for ever), streams do not; connections are closed and handlers cancelled."""
         async with asyncio.TaskGroup() as self._group:
             await stop.wait()
             for listener in self._listeners:
                 listener.close()
+            await self._drain(grace_s())
             for connection in list(self.connections):
                 connection.close()
                 if connection._task is not None:
                     connection._task.cancel()
         self.hangups.close()
+
+    async def _drain(self, grace_s: float | None) -> None:
+        tasks = [task for each in self.connections if (task := each.brief_task) is not None]
+        if tasks and grace_s != 0:
+            await asyncio.wait(tasks, timeout=grace_s)

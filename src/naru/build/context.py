@@ -21,7 +21,7 @@ from naru.build.copy import Copier, Options
 from naru.build.parse import FILE_LIMIT_BYTES
 from naru.build.sources import Source, canonical, mapped
 from naru.errors import InvalidArgument, Unsupported
-from naru.images.feed import through_pipe
+from naru.images.feed import Pour, through_pipe
 from naru.linux.erase import remove_tree
 from naru.linux.files import Root
 from naru.linux.threads import finish_in_thread
@@ -110,7 +110,7 @@ def _remove_if_empty(top: int, path: str) -> None:
 
 
 @asynccontextmanager
-async def receive(body: AsyncIterator[bytes], scratch: str) -> AsyncIterator[Context]:
+async def receive(body: Pour, scratch: str) -> AsyncIterator[Context]:
     """Unpack a tar, plain or compressed (gzip, bzip2, xz, zstd), as it arrives; the directory is gone afterwards.
 
     All owners become 0:0. Raises InvalidArgument for what is no archive, Unavailable for a full disk.

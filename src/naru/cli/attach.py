@@ -24,11 +24,11 @@ Options:
 Usage:  naru start [OPTIONS] CONTAINER [CONTAINER...]
 
 Options:
-  -a, --attach               Attach STDOUT and STDERR, and forward signals
-      --detach-keys string   Keys that detach from the container (default "ctrl-p,ctrl-q")
-  -i, --interactive          Attach the container's STDIN
-Hidden:
-      --checkpoint string    Start from this checkpoint
+  -a, --attach                  Attach STDOUT and STDERR, and forward signals
+      --checkpoint string       Start from this checkpoint
+      --checkpoint-dir string   Directory of your own that the checkpoint is in
+      --detach-keys string      Keys that detach from the container (default "ctrl-p,ctrl-q")
+  -i, --interactive             Attach the container's STDIN
 """,
 }
 
@@ -67,18 +67,18 @@ def attach(session: Session, args: Args) -> int:
 
 
 def start(session: Session, args: Args) -> int:
-    if args.has("checkpoint"):
-        raise InvalidArgument("checkpoints are not supported")
     if args.on("attach") or args.on("interactive"):
         if len(args.words) > 1:
             raise InvalidArgument("you cannot start and attach multiple containers at once")
         return _start_attached(session, args)
+    if args.has("checkpoint") and len(args.words) > 1:
+        raise InvalidArgument("you cannot restore multiple containers at once")
     containers = session.client.containers
     failed: list[str] = []
 
     def one(name: str) -> None:
         try:
-            containers.start(name)
+            containers.start(name, checkpoint=args.text("checkpoint"), checkpoint_dir=args.text("checkpoint-dir"))
         except NaruError:
             failed.append(name)
             raise
@@ -104,6 +104,10 @@ def _start_attached(session: Session, args: Args) -> int:
         stream.close()
         raise
     beside = session.second_client().containers
+
+    def begin() -> None:
+        beside.start(found["Id"], checkpoint=args.text("checkpoint"), checkpoint_dir=args.text("checkpoint-dir"))
+
     foreground = Foreground(
         session,
         stream,
@@ -113,4 +117,4 @@ def _start_attached(session: Session, args: Args) -> int:
         resize=lambda rows, columns: beside.resize(found["Id"], rows, columns),
         kill=None if tty else lambda signal: beside.kill(found["Id"], signal=signal),
     )
-    return end.wait() if foreground.run(started=lambda: beside.start(found["Id"])) else 0
+    return end.wait() if foreground.run(started=begin) else 0

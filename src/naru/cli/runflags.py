@@ -141,6 +141,8 @@ def container(args: Args, *, detach: bool) -> Json:
     if args.has("gpus"):
         raise InvalidArgument("GPUs are not supported")
     body: Json = {"Image": image, "Cmd": command or None, "Env": environment(args), "Labels": labels(args)}
+    if args.has("health-on-failure"):
+        body["Labels"]["naru.health.on-failure"] = args.text("health-on-failure")
     body |= {field: args.text(flag) for flag, field in _CONFIG_TEXT.items() if args.has(flag)}
     if args.has("entrypoint"):
         body["Entrypoint"] = [args.text("entrypoint")]

@@ -49,6 +49,7 @@ _BOTH = """\
       --group-add list                   Additional groups to join
       --health-cmd string                Command that tells whether the container is healthy
       --health-interval duration         Time between two checks (ms|s|m|h)
+      --health-on-failure string         What becomes of it when it is unhealthy: none, kill, restart or stop
       --health-retries int               Failures in a row before it counts as unhealthy
       --health-start-interval duration   Time between two checks during the start period (ms|s|m|h)
       --health-start-period duration     Time to start up before failures count (ms|s|m|h)

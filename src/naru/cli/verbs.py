@@ -49,6 +49,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "update": ("change", "Update configuration of one or more containers"),
     "wait": ("lifecycle", "Block until one or more containers stop, then print their exit codes"),
     "builder prune": ("prune", "Remove build cache"),
+    "checkpoint create": ("checkpoint", "Create a checkpoint from a running container"),
+    "checkpoint ls": ("checkpoint", "List checkpoints of a container"),
+    "checkpoint rm": ("checkpoint", "Remove a checkpoint"),
     "container inspect": ("inspect", "Display detailed information on one or more containers"),
     "container prune": ("prune", "Remove all stopped containers"),
     "context create": ("contexts", "Create a context"),
@@ -79,6 +82,7 @@ VERBS: dict[str, tuple[str, str]] = {
 
 GROUPS: dict[str, str] = {
     "builder": "Manage builds",
+    "checkpoint": "Manage checkpoints",
     "container": "Manage containers",
     "context": "Manage contexts",
     "image": "Manage images",
@@ -106,6 +110,8 @@ ALIASES: dict[str, str] = {
     "image list": "images",
     "image rm": "rmi",
     "image remove": "rmi",
+    "checkpoint list": "checkpoint ls",
+    "checkpoint remove": "checkpoint rm",
     "context list": "context ls",
     "context remove": "context rm",
     "network list": "network ls",

@@ -61,8 +61,10 @@ class Containers:
         found: Json = self._client.fetch("GET", f"/containers/{quote(container)}/json", {"size": size})
         return found
 
-    def start(self, container: str, *, detach_keys: str = "") -> None:
-        self._post(container, "start", detachKeys=detach_keys)
+    def start(self, container: str, *, detach_keys: str = "", checkpoint: str = "", checkpoint_dir: str = "") -> None:
+        """From its beginning, or from a checkpoint of its own or in a directory of the caller's."""
+        query = {"detachKeys": detach_keys, "checkpoint": checkpoint, "checkpoint-dir": checkpoint_dir}
+        self._post(container, "start", **query)
 
     def stop(self, container: str, *, signal: str = "", timeout_s: int | None = None) -> None:
         self._post(container, "stop", signal=signal, t=timeout_s)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
+    from naru.client.checkpoints import Checkpoints
     from naru.client.containers import Containers
     from naru.client.endpoint import Endpoint
     from naru.client.execs import Execs
@@ -216,6 +217,11 @@ class Client:
     @property
     def containers(self) -> Containers:
         group: Containers = self._group("containers", "containers", "Containers")
+        return group
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        group: Checkpoints = self._group("checkpoints", "checkpoints", "Checkpoints")
         return group
 
     @property

@@ -42,6 +42,7 @@ class TlsSocket:
     def __init__(self, raw: _socket.socket, context: ssl.SSLContext, name: str) -> None:
         """Shakes hands; raises Unavailable if the peer is not who it should be or does not speak TLS."""
         self._raw, self._blocking, self._ended = raw, True, False
+        self._early = b""  # decrypted, and not asked for yet
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._in, self._out, server_hostname=name)
         raw.setblocking(False)
@@ -98,6 +99,8 @@ class TlsSocket:
             self._ended = True  # close_notify
         except ssl.SSLWantReadError:
             pass  # until more arrives
+        except ssl.SSLZeroReturnError:
+            self._ended = True  # close_notify, when we have sent ours
         except ssl.SSLError as error:
             raise OSError(0, f"TLS: {error}") from error
         self._flush()
@@ -105,6 +108,9 @@ class TlsSocket:
 
     def recv(self, limit_bytes: int) -> bytes:
         """All that has arrived (the limit is not observed), b"" at the end. Raises BlockingIOError if there is nothing now."""
+        early, self._early = self._early, b""
+        if early:
+            return early
         while True:
             data = self._decrypted()
             if data or self._ended:
@@ -126,6 +132,7 @@ class TlsSocket:
 
     def shutdown(self, how: int) -> None:
         """End our output; `how` is SHUT_WR."""
+        self._early += self._decrypted()  # OpenSSL refuses to say goodbye while data of the peer's waits to be read
         with suppress(ssl.SSLWantReadError):  # it would like to wait for the peer's end, which comes when it comes
             self._tls.unwrap()
         self._flush()

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from naru.containers import monitor
+from naru.containers.bringup import BringUp
 from naru.containers.monitor import KILL_GRACE_S
 from naru.containers.owner import Owner
 from naru.containers.records import Container, Status, from_json
@@ -28,9 +29,10 @@ BURIAL_S = 2.0  # the start does not wait longer for processes that do not end
 
 
 class Adoption:
-    def __init__(self, around: Surroundings, spawn: Callable[[Owner], None]) -> None:
+    def __init__(self, around: Surroundings, spawn: Callable[[Owner], None], bring_up: BringUp) -> None:
         self._around = around
         self._spawn = spawn
+        self._bring_up = bring_up
         self._burials: list[asyncio.Future[None]] = []  # kept, or the loop would forget those that take long
 
     async def adopt(self) -> None:
@@ -54,7 +56,7 @@ class Adoption:
             await self._end_stray(id, process)
         await self._bury()
         self._clear_directories()
-        self._restart_due(records)
+        await self._bring_up.begin(self._due())
 
     async def _bury(self) -> None:
         """What earlier runs have left is gone when this returns, but where processes do not end: that goes on beside us."""
@@ -102,7 +104,7 @@ class Adoption:
             return
         if process is not None and (process.pid, process.start) == (state.monitor_pid, state.monitor_start):
             try:
-                await around.networking.restore(record)
+                await around.networking.restore(around.effective(record))
             except (NaruError, OSError) as error:
                 log.error("container %s: its network could not be taken up: %s", record.id[:12], error)
             owner.agree_on_pause()
@@ -148,13 +150,13 @@ class Adoption:
                 with suppress(OSError):
                     remove_tree(os.path.join(folder, name))
 
-    def _restart_due(self, records: list[Container]) -> None:
-        """Policies at boot: `always`, and `unless-stopped` that no user stopped."""
-        for record in records:
-            owner = self._around.owners.get(record.id)
-            if owner is None or owner.record.state.status.is_live or owner.record.state.status is Status.CREATED:
-                continue
-            policy = record.host.restart_policy.name
-            waiting = owner.record.state.status is Status.RESTARTING
-            if waiting or policy == "always" or (policy == "unless-stopped" and not owner.record.state.stopped_by_user):
-                owner.restart_soon()
+    def _due(self) -> list[Owner]:
+        """Policies at boot: `always`, `unless-stopped` that no user stopped, and what was about to be restarted."""
+        return [owner for owner in self._around.owners.values() if _is_due(owner.record)]
+
+
+def _is_due(record: Container) -> bool:
+    status, policy = record.state.status, record.host.restart_policy.name
+    if status is not Status.EXITED:
+        return status is Status.RESTARTING
+    return policy == "always" or (policy == "unless-stopped" and not record.state.stopped_by_user)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from naru.containers.execs import Execs
 from naru.containers.health import Health, Probe, command, judge
 from naru.containers.owner import Owner
+from naru.containers.records import Status
 from naru.containers.streams import PipeStdio
 from naru.errors import NaruError
 from naru.wire.container import ExecRequest, Healthcheck
@@ -19,13 +21,16 @@ from naru.wire.container import ExecRequest, Healthcheck
 _S = 1_000_000_000
 _INTERVAL_NS, _TIMEOUT_NS, _START_INTERVAL_NS, _RETRIES = 30 * _S, 30 * _S, 5 * _S, 3
 _OUTPUT_BYTES = 4096
+_CUT = b"..."
 
 
 class Checks:
-    def __init__(self, execs: Execs, group: asyncio.TaskGroup) -> None:
+    def __init__(self, execs: Execs, group: asyncio.TaskGroup, on_unhealthy: Callable[[Owner], None]) -> None:
         self._execs = execs
         self._group = group
+        self._on_unhealthy = on_unhealthy
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.probes = self.failures = 0  # since the beginning, of all containers
 
     def begin(self, owner: Owner) -> None:
         """The container has started (or has been taken up)."""
@@ -50,7 +55,13 @@ class Checks:
             starting = health.status == "starting" and elapsed_ns < check.start_period
             wait_ns = (check.start_interval or _START_INTERVAL_NS) if starting else (check.interval or _INTERVAL_NS)
             await asyncio.sleep(wait_ns / _S)
+            if owner.record.state.status is Status.PAUSED:
+                continue  # nobody there can answer; Docker does not ask either
             probe = await self._probe(owner, argv, (check.timeout or _TIMEOUT_NS) / _S)
+            if probe.exit_code != 0 and owner.cgroup().is_frozen():
+                continue  # it was frozen in the middle of this
+            self.probes += 1
+            self.failures += probe.exit_code != 0
             in_start_period = probe.start_ns - owner.record.state.started_ns < check.start_period
             before = health.status
             health.status, health.streak = judge(
@@ -59,6 +70,8 @@ class Checks:
             health.log.append(probe)
             if health.status != before:
                 owner.announce(f"health_status: {health.status}")
+                if health.status == "unhealthy":
+                    self._on_unhealthy(owner)
 
     async def _probe(self, owner: Owner, argv: list[str], timeout_s: float) -> Probe:
         start_ns = time.time_ns()
@@ -73,7 +86,7 @@ class Checks:
                 await _collect(stdio, output)
                 await item.ended.wait()
         except TimeoutError:
-            self._execs.kill(item)
+            self._execs.abandon(item, at_once=True)
             text = f"Health check exceeded timeout ({timeout_s:g}s)"
             return Probe(
                 start_ns, time.time_ns(), -1, f"{text}: {output.decode('utf-8', 'replace')}" if output else text
@@ -86,4 +99,8 @@ class Checks:
 
 async def _collect(stdio: PipeStdio, output: bytearray) -> None:
     while (piece := await stdio.read()) is not None:
-        output += piece[1][: _OUTPUT_BYTES - len(output)]
+        room = _OUTPUT_BYTES - len(output)
+        if room >= 0:
+            output += piece[1][:room]
+            if len(piece[1]) > room:
+                output += _CUT  # and nothing after it

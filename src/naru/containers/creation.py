@@ -13,12 +13,13 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
-from naru.containers import defaults, limits, modes, validate
+from naru.containers import defaults, limits, modes, remap, validate
 from naru.containers.inherit import merge_image
 from naru.containers.mountpoints import Wanted, parse_volumes_from, wanted, with_others
 from naru.containers.names import generate_name
 from naru.containers.placing import near
 from naru.containers.records import Container, MountPoint, to_json
+from naru.containers.restarts import ON_FAILURE_LABEL, on_failure
 from naru.containers.surroundings import Surroundings
 from naru.errors import Conflict, InvalidArgument, NotFound
 from naru.images.values import Image
@@ -60,10 +61,15 @@ class Creation:
         validate.config(config)
         host, warnings = limits.adapt(host, around.host)
         validate.host_config(host)
+        around.runtime.programs.check(host.runtime)
+        if around.networking.remap is not None:
+            remap.check(host)
         id = secrets.token_hex(32)
         config = merge_image(config, image.config.run if image else {})
+        if on_failure(config.labels) == "restart" and host.auto_remove:
+            raise InvalidArgument(f"can't create 'AutoRemove' container with label {ON_FAILURE_LABEL}=restart")
         config = replace_struct(config, exposed_ports=defaults.exposed_ports(config.exposed_ports))
-        host = defaults.fill(host, around.host, around.runtime.label)
+        host = defaults.fill(host, around.host, around.runtime.label, around.defaults)
         host = self._resolve_others(host)
         config = self._names(config, host, id)
         mounts = with_others(self._wanted(config, host, flat_read_only), self._volumes_from(host))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from naru.containers.checkpoints import Checkpoints
 from naru.containers.commits import Commits
 from naru.containers.execs import Execs
 from naru.containers.files import Files
@@ -35,6 +36,7 @@ class Engine:
     processes: Processes
     files: Files
     commits: Commits
+    checkpoints: Checkpoints
     logs: LogKeeping
     images: Images
     networks: Networks

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from naru.containers import monitor
+from naru.containers import execending, monitor, validate
 from naru.containers.accounts import find_user
 from naru.containers.messages import exec_failure
 from naru.containers.owner import Owner
@@ -60,6 +60,12 @@ class Exec:
         self.size: tuple[int, int] | None = request.console_size
 
 
+def _told(item: Exec) -> str:
+    """Its command as events have it: a space comes after the program, also where no argument does."""
+    program, *arguments = item.request.cmd or [""]
+    return f"{program} {' '.join(arguments)}"
+
+
 class Execs:
     def __init__(self, around: Surroundings, group: asyncio.TaskGroup) -> None:
         self._around = around
@@ -77,25 +83,25 @@ class Execs:
         """Ids of a container's execs that have not ended."""
         return [e.id for e in self._all.values() if e.owner.record.id == container_id and not e.ended.is_set()]
 
-    async def create(self, owner: Owner, request: ExecRequest) -> Exec:
-        """Raises Conflict unless the container runs, InvalidArgument for an unknown user or no command."""
+    async def create(self, owner: Owner, request: ExecRequest, called: str = "") -> Exec:
+        """`called` is what the client calls the container. Raises Conflict unless the container runs, InvalidArgument for an unknown user or no command."""
         record = owner.record
         if not request.cmd:
             raise InvalidArgument("No exec command specified")
-        self._check_running(owner)
+        self._check_running(owner, called)
         self._around.runtime.moves.prepare()
         user = self._find_user(owner, request.user or record.config.user)
         made = Exec(owner, request, user)
         self._all[made.id] = made
         self._forget_ended()
-        owner.announce(f"exec_create: {' '.join(request.cmd)}", execID=made.id)
+        owner.announce(f"exec_create: {_told(made)}", execID=made.id)
         return made
 
     @staticmethod
-    def _check_running(owner: Owner) -> None:
+    def _check_running(owner: Owner, called: str = "") -> None:
         status, id = owner.record.state.status, owner.record.id
         if status is Status.PAUSED:
-            raise Conflict(f"container {id} is paused, unpause the container before exec")
+            raise Conflict(f"Container {called or id} is paused, unpause the container before exec")
         if status is Status.RESTARTING:
             raise Conflict(f"container {id} is restarting, wait until the container is running")
         if status is not Status.RUNNING:
@@ -126,7 +132,7 @@ class Execs:
         self._around.runtime.moves.prepare()
         item.state = replace(item.state, started=True, running=True)
         item.size = size or item.size
-        item.owner.announce(f"exec_start: {' '.join(item.request.cmd or [])}", execID=item.id)
+        item.owner.announce(f"exec_start: {_told(item)}", execID=item.id)
         try:
             return await (self._spawn_terminal if item.request.tty else self._spawn_pipes)(item)
         except BaseException:
@@ -138,7 +144,7 @@ class Execs:
         return f"{self._around.runtime.execs.folder}/{item.file_name}{suffix}"
 
     def _process_spec(self, item: Exec) -> dict[str, Any]:
-        record, request = item.owner.record, item.request
+        record, request = self._around.effective(item.owner.record), item.request
         env = [e for e in environment(record) if not e.startswith("TERM=")]
         if request.tty:
             env.append("TERM=xterm")
@@ -151,6 +157,8 @@ class Execs:
             possible=self._around.capabilities,
         )  # fmt: skip
         spec.pop("oomScoreAdj")
+        if profile := "" if request.privileged else self._around.apparmor(record):
+            spec["apparmorProfile"] = profile
         return spec
 
     async def _spawn_pipes(self, item: Exec) -> PipeStdio:
@@ -232,7 +240,11 @@ class Execs:
         with open(spec_path, "w") as file:
             json.dump(self._process_spec(item), file)
         words = ["exec", "--process", spec_path, "--pid-file", pid_path, *options, record.id]
-        child = Child(await runtime.spawn(words, fds=fds, log=log_path, oom_score_adj=record.host.oom_score_adj))
+        pid = await runtime.spawn(
+            words, container=record.id, fds=fds, log=log_path, oom_score_adj=record.host.oom_score_adj,
+            limits=validate.rlimits(record.host),
+        )  # fmt: skip
+        child = Child(pid)
         # What is in its pipes before the process runs is the runtime's complaint, which is told in Docker's words instead.
         runtime.execs.expect(item.file_name, item.decided.set)
         self._group.create_task(self._follow(item, child))
@@ -293,8 +305,8 @@ class Execs:
         except (FileNotFoundError, ValueError):
             return item.state.pid
 
-    def kill(self, item: Exec) -> None:
-        """End an exec whose client has gone for good."""
-        if item.state.running and item.state.pid:
-            with suppress(ProcessLookupError):
-                os.kill(item.state.pid, signal.SIGTERM)
+    def abandon(self, item: Exec, *, at_once: bool = False) -> None:
+        """Nobody will ever read it again: it ends within `execending.GRACE_S`, or at once. What is detached is not abandoned."""
+        if item.state.running:
+            numbers = () if at_once else execending.HANG_UP if item.request.tty else execending.TERMINATE
+            self._group.create_task(execending.end(self.pid(item), item.state.pid, item.ended, numbers))

@@ -10,9 +10,8 @@ import asyncio
 import os
 import posixpath
 import stat
-import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,12 +20,13 @@ from naru.containers.owner import Owner
 from naru.containers.placing import open_part
 from naru.containers.records import Container, MountPoint
 from naru.containers.surroundings import Surroundings
-from naru.errors import Internal, InvalidArgument, NotFound
-from naru.images.feed import through_pipe
+from naru.errors import InvalidArgument, NotFound
+from naru.images.feed import Pour, through_pipe
+from naru.linux import userns
 from naru.linux.files import Root
 from naru.linux.mounts import open_detached
-from naru.linux.process import wait_readable
 from naru.linux.threads import in_own_thread
+from naru.linux.userns import IdMaps
 from naru.snapshots.apply import extract_into
 from naru.snapshots.diff import is_mount_point, tar_tree
 from naru.snapshots.walk import open_dir, walk
@@ -34,7 +34,9 @@ from naru.snapshots.walk import open_dir, walk
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PIPE_READ = 1 << 18
+    from naru.snapshots.tarstream import Sink
+
+Writing = Callable[["Sink"], None]  # writes an archive; blocks, and belongs in a thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +107,9 @@ class Files:
         clean = posixpath.normpath(absolute)
         return PathStat(posixpath.basename(clean) or "/", found.st_size, found.st_mode, found.st_mtime_ns, target)
 
-    async def read_archive(self, owner: Owner, path: str) -> tuple[PathStat, AsyncIterator[bytes]]:
-        """What is at path, and its tar, whose first name is the path's last component."""
+    @asynccontextmanager
+    async def read_archive(self, owner: Owner, path: str) -> AsyncIterator[tuple[PathStat, Writing]]:
+        """What is at path, and what writes its tar, whose first name is the path's last component."""
 
         def look() -> tuple[Root, PathStat]:
             root = Root(self._open_root(owner.record))
@@ -117,21 +120,16 @@ class Files:
                 raise
 
         root, found = await in_own_thread(look)
-        absolute = "/" + path.lstrip("/")
-        content_only = path.endswith("/.")
-        # a trailing slash means: through the link
-        real = f"{absolute}." if path.endswith("/") else absolute
-        name = "." if content_only and found.name != "/" else found.name
+        with root:
+            absolute = "/" + path.lstrip("/")
+            content_only = path.endswith("/.")
+            # a trailing slash means: through the link
+            real = f"{absolute}." if path.endswith("/") else absolute
+            name = "." if content_only and found.name != "/" else found.name
+            owners = maps.inside if (maps := _maps_of(owner.record)) is not None else None
+            yield found, lambda out: tar_tree(root, real, out, name="" if name == "/" else name, owners=owners)
 
-        def work(out: Callable[[bytes], object]) -> None:
-            with root:
-                tar_tree(root, real, out, name="" if name == "/" else name)
-
-        return found, stream_of(work)
-
-    async def write_archive(
-        self, owner: Owner, path: str, body: AsyncIterator[bytes], *, keep_kind: bool, copy_owner: bool
-    ) -> None:
+    async def write_archive(self, owner: Owner, path: str, body: Pour, *, keep_kind: bool, copy_owner: bool) -> None:
         """Unpack a tar into the directory at path. Raises NotFound, InvalidArgument, Forbidden."""
         record = owner.record
         absolute = "/" + path.lstrip("/")
@@ -145,10 +143,19 @@ class Files:
             self._check_writable(record, absolute)
             owner_ids = self._owner_of(root, record) if copy_owner else None
 
-            async def consume(fd: int) -> None:
-                await extract_into(root.fd, absolute, fd, no_overwrite_dir_non_dir=keep_kind, owner=owner_ids)
+            with _user_namespace(record) as namespace:
 
-            await through_pipe(body, consume)
+                async def consume(fd: int) -> None:
+                    await extract_into(
+                        root.fd,
+                        absolute,
+                        fd,
+                        no_overwrite_dir_non_dir=keep_kind,
+                        owner=owner_ids,
+                        user_namespace=namespace,
+                    )
+
+                await through_pipe(body, consume)
         owner.announce("extract-to-dir")
 
     def _owner_of(self, root: Root, record: Container) -> tuple[int, int]:
@@ -167,18 +174,14 @@ class Files:
 
     # -- export, diff, size -------------------------------------------------------------------------------------------
 
-    async def export(self, owner: Owner) -> AsyncIterator[bytes]:
-        """The root file system as a tar, without what is mounted in it."""
+    @asynccontextmanager
+    async def export(self, owner: Owner) -> AsyncIterator[Writing]:
+        """What writes the root file system as a tar, without what is mounted in it."""
         record = owner.record
         mounts = self._around.snapshots.mounts(record.id)
-        root = Root(await asyncio.to_thread(open_detached, mounts, self._around.directory(record.id)))
-
-        def work(out: Callable[[bytes], object]) -> None:
-            with root:
-                tar_tree(root, "/", out)
-
-        owner.announce("export")
-        return stream_of(work)
+        with Root(await asyncio.to_thread(open_detached, mounts, self._around.directory(record.id))) as root:
+            owner.announce("export")
+            yield lambda out: tar_tree(root, "/", out)
 
     def changes(self, owner: Owner) -> list[Change]:
         """What the container has changed in its image, sorted by path."""
@@ -216,6 +219,24 @@ class Files:
         return own, own + below
 
 
+def _maps_of(record: Container) -> IdMaps | None:
+    """What owners are called in it, which runs; while it does not, we see its files with the owners that it sees."""
+    return userns.maps_of(record.state.pid) if record.state.status.is_live else None
+
+
+@contextmanager
+def _user_namespace(record: Container) -> Iterator[int]:
+    """A descriptor of the one that it runs in; -1 for the host's, and while it does not run."""
+    if _maps_of(record) is None:
+        yield -1
+        return
+    fd = os.open(f"/proc/{record.state.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
 def _make_mount_point(root: Root, mount: MountPoint) -> None:
     """What the runtime would make at the container's first start: an empty directory or file to mount on."""
     destination = mount.destination
@@ -243,44 +264,3 @@ def _exists(root: Root, path: str, *, follow: bool = True) -> bool:
     except OSError:
         return False
     return True
-
-
-def stream_of(work: Callable[[Callable[[bytes], object]], None]) -> AsyncIterator[bytes]:
-    """What work writes, run in a thread of its own at the pace of whoever reads. An error of work is raised to the reader."""
-    return _stream(work)
-
-
-async def _stream(work: Callable[[Callable[[bytes], object]], None]) -> AsyncIterator[bytes]:
-    read_end, write_end = os.pipe2(os.O_CLOEXEC)
-    failure: list[BaseException] = []
-
-    def write(data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(write_end, view) :]
-
-    def body() -> None:
-        try:
-            work(write)
-        except BrokenPipeError:
-            pass  # the reader has gone
-        except BaseException as error:
-            failure.append(error)
-        finally:
-            os.close(write_end)
-
-    threading.Thread(target=body, name="naru-tar", daemon=True).start()  # it may wait for a file system that is away
-    os.set_blocking(read_end, False)
-    try:
-        while True:
-            await wait_readable(read_end)
-            with suppress(BlockingIOError):
-                data = os.read(read_end, _PIPE_READ)
-                if not data:
-                    break
-                yield data
-    finally:
-        os.close(read_end)
-    if failure:
-        error = failure[0]
-        raise Internal(str(error)) if isinstance(error, OSError) else error

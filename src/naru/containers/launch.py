@@ -14,23 +14,28 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from naru.containers import apparmor
 from naru.containers.accounts import find_user
-from naru.containers.placing import joined_shm, place
+from naru.containers.placing import joined_shm, place, shift_volumes
 from naru.containers.records import Container, MountPoint
 from naru.containers.runtimespec import Launch, build
 from naru.containers.users import User
 from naru.errors import Internal, InvalidArgument
 from naru.linux.files import Root
+from naru.linux.idmapped import Shift, apply_shifted
 from naru.linux.mounts import Mount, apply_all, check_writable
+from naru.linux.nulldevice import hide_hosts
+from naru.linux.syscalls import umount
 from naru.wire.decode import encode
 
 
 def prepare(container: Container, launch: Launch, mounts: Sequence[Mount]) -> bytes:
     """config.json. Raises InvalidArgument for what the image or the request got wrong, OSError for the rest."""
+    apparmor.ensure(launch.apparmor)
     apply_all(mounts, launch.rootfs)
     _check_writable(mounts, launch.rootfs)
     bundle = os.path.dirname(launch.rootfs)
-    container = replace(container, mounts=place(container.mounts, launch.images, bundle))
+    container = replace(container, mounts=place(container.mounts, launch.images, bundle, launch.shift))
     if ipc := dict(launch.join).get("ipc"):
         launch = replace(launch, shm=joined_shm(ipc, f"{bundle}/shm"))
     with Root.at(launch.rootfs) as root:
@@ -42,7 +47,28 @@ def prepare(container: Container, launch: Launch, mounts: Sequence[Mount]) -> by
         except InvalidArgument as error:
             raise Internal(str(error)) from error
         make_working_dir(root, container.config.working_dir, user)
+    if launch.shift is not None:
+        container = replace(container, mounts=shift_volumes(container.mounts, bundle, launch.shift))
+        own_files(container, launch.files, launch.shift)
+        launch = shift_root(launch, mounts, launch.shift)
     return encode(build(container, replace(launch, user=user)))
+
+
+def shift_root(launch: Launch, mounts: Sequence[Mount], shift: Shift) -> Launch:
+    """The root file system once more, as the users of a user namespace are to see it: all that we did in it was on disk's
+    own terms. It is mounted where they may go, which the bundle is not."""
+    umount(launch.rootfs)
+    apply_shifted(mounts, shift.root, shift, launch.rootfs)
+    _check_writable(mounts, shift.root)
+    hide_hosts(launch.rootfs)  # the container gets the devices of this namespace
+    return replace(launch, rootfs=shift.root)
+
+
+def own_files(container: Container, files: Sequence[tuple[str, str]], shift: Shift) -> None:
+    """The files of name resolution are the container's root's, unless it has those of another container."""
+    if not container.host.network_mode.startswith("container:"):
+        for path, _ in files:
+            os.chown(path, *shift.maps.root)
 
 
 def _check_writable(mounts: Sequence[Mount], rootfs: str) -> None:

@@ -27,6 +27,7 @@ class Event(Enum):
     REMOVE = auto()
     FORCE_REMOVE = auto()
     RESTART_DUE = auto()
+    CHECKPOINT = auto()
 
 
 class Action(Enum):
@@ -62,6 +63,7 @@ _RUNNING_RM = Refusal(
     'cannot remove container "{name}": container is running: stop the container before removing or force remove',
 )
 _PAUSED_RM = Refusal(Conflict, 'cannot remove container "{name}": container is paused and must be unpaused first')
+_PAUSED_CP = Refusal(Conflict, "container {id} is paused, unpause the container before checkpoint")
 _IN_PROGRESS = Refusal(Conflict, "removal of container {id} is already in progress")
 _QUIET = Step(_S.EXITED)  # an exit that is already settled
 
@@ -76,6 +78,7 @@ _ROWS: dict[Status, dict[Event, Step | Refusal]] = {
         _E.REMOVE: Step(_S.REMOVING, (_A.DELETE,)),
         _E.FORCE_REMOVE: Step(_S.REMOVING, (_A.DELETE,)),
         _E.RESTART_DUE: Step(_S.CREATED),
+        _E.CHECKPOINT: _NOT_RUNNING,
     },
     _S.RUNNING: {
         _E.START: Refusal(NotModified, "container is already running"),
@@ -87,6 +90,7 @@ _ROWS: dict[Status, dict[Event, Step | Refusal]] = {
         _E.REMOVE: _RUNNING_RM,
         _E.FORCE_REMOVE: Step(_S.REMOVING, (_A.KILL, _A.DELETE)),
         _E.RESTART_DUE: Step(_S.RUNNING),
+        _E.CHECKPOINT: Step(_S.RUNNING),
     },
     _S.PAUSED: {
         _E.START: Refusal(Conflict, "cannot start a paused container, try unpause instead"),
@@ -98,11 +102,12 @@ _ROWS: dict[Status, dict[Event, Step | Refusal]] = {
         _E.REMOVE: _PAUSED_RM,
         _E.FORCE_REMOVE: Step(_S.REMOVING, (_A.KILL, _A.DELETE)),
         _E.RESTART_DUE: Step(_S.PAUSED),
+        _E.CHECKPOINT: _PAUSED_CP,
     },
     _S.RESTARTING: {
         _E.START: Step(_S.RUNNING, (_A.CANCEL_RESTART, _A.LAUNCH)),
         _E.EXITED: Step(_S.RESTARTING),
-        _E.SIGNAL: _NOT_RUNNING,
+        _E.SIGNAL: Step(_S.EXITED, (_A.CANCEL_RESTART,)),  # nobody is there to hear it, and its meaning is clear
         _E.PAUSE: Refusal(Conflict, "container {id} is restarting, wait until the container is running"),
         _E.UNPAUSE: Refusal(Internal, "Container {id} is not paused"),
         _E.STOP: Step(_S.EXITED, (_A.CANCEL_RESTART,)),
@@ -112,6 +117,7 @@ _ROWS: dict[Status, dict[Event, Step | Refusal]] = {
         ),
         _E.FORCE_REMOVE: Step(_S.REMOVING, (_A.CANCEL_RESTART, _A.DELETE)),
         _E.RESTART_DUE: Step(_S.RUNNING, (_A.LAUNCH,)),
+        _E.CHECKPOINT: _NOT_RUNNING,
     },
     _S.EXITED: {
         _E.START: Step(_S.RUNNING, (_A.LAUNCH,)),
@@ -123,6 +129,7 @@ _ROWS: dict[Status, dict[Event, Step | Refusal]] = {
         _E.REMOVE: Step(_S.REMOVING, (_A.DELETE,)),
         _E.FORCE_REMOVE: Step(_S.REMOVING, (_A.DELETE,)),
         _E.RESTART_DUE: _QUIET,
+        _E.CHECKPOINT: _NOT_RUNNING,
     },
     _S.REMOVING: {
         **dict.fromkeys(_E, _REMOVED),
@@ -151,21 +158,3 @@ def step(status: Status, event: Event, *, id: str, name: str) -> Step:
     if isinstance(verdict, Refusal):
         raise verdict.kind(verdict.text.format(id=id, name=name))
     return verdict
-
-
-MAX_BACKOFF_NS = 60_000_000_000
-_FIRST_BACKOFF_NS = 100_000_000
-_GOOD_RUN_NS = 10_000_000_000
-
-
-def restart_delay_ns(
-    policy: str, max_retries: int, *, exit_code: int, restarts: int, ran_ns: int, stopped_by_user: bool
-) -> int | None:
-    """How long to wait before the next start, or None for no restart (100 ms, doubled each time up to a minute; a run
-    of ten seconds starts the count anew: Docker's restart manager)."""
-    if stopped_by_user or policy in ("", "no"):
-        return None
-    if policy == "on-failure" and (exit_code == 0 or (max_retries and restarts >= max_retries)):
-        return None
-    steps = 0 if ran_ns >= _GOOD_RUN_NS else min(restarts, 16)
-    return min(MAX_BACKOFF_NS, _FIRST_BACKOFF_NS << steps)

@@ -28,24 +28,26 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from naru.containers.runtimes import Program, Runtimes
 from naru.containers.watching import Files
 from naru.errors import Internal
 from naru.linux import process
 from naru.linux.cgroup import Cgroup
-from naru.linux.erase import Trash
 from naru.linux.host import UNIFIED, Host
 from naru.linux.identity import Process
-from naru.linux.mounts import Without, run_in_private_namespace
+from naru.linux.mounts import Without, run_in_namespace_of, run_in_private_namespace
 from naru.linux.moves import Moves
+from naru.linux.nulldevice import open_private
+from naru.linux.rlimits import Rlimit, allow
 from naru.linux.sealed import SealedProgram
 from naru.linux.syscalls import umount
+from naru.linux.trash import Trash
 
 log = logging.getLogger(__name__)
 _ENV = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "TZ": "UTC0",  # conmon's log times
 }
-RUNTIME_LABEL = "runc"  # Docker's name of its default runtime, whatever program it is: clients compare it
 KILL_GRACE_S = 10.0  # for killed processes to be gone
 _SYNC_LIMIT_BYTES = 1 << 16
 
@@ -56,30 +58,34 @@ class Exit:
     finished_ns: int
     oom_killed: bool
 
+    def ran_ns(self, started_ns: int) -> int:
+        return max(0, self.finished_ns - started_ns)
+
 
 class RuntimeFailure(Exception):
     """The runtime refused; `str()` is its own message."""
 
 
 class Runtime:
-    """The OCI runtime and conmon of this daemon; `root` is `<exec-root>`."""
+    """The OCI runtimes and conmon of this daemon; `root` is `<exec-root>`. `runtime` is its own one, by name or path;
+    `named` are those of the user's, by label, and `default` the label of the one for containers that name none."""
 
-    def __init__(self, host: Host, root: str, runtime: str = "crun") -> None:
+    def __init__(
+        self, host: Host, root: str, runtime: str = "crun", named: Mapping[str, Program] | None = None, default: str = "",
+    ) -> None:  # fmt: skip
         self.host = host
         self.root = root
         self._conmon = host.program("conmon")
         program = runtime if runtime.startswith("/") else host.program(runtime)
         self.name = os.path.basename(program)
-        self.label = RUNTIME_LABEL
-        self._global = [f"--root={root}/runtime"]
-        if self.name == "crun":
-            self._global.append("--cgroup-manager=cgroupfs")
         for folder in ("containers", "runtime", "exits", "execs"):
             os.makedirs(f"{root}/{folder}", mode=0o700, exist_ok=True)
         self._undo = ExitStack()
         self._trash = Trash(f"{root}/trash")
         self._undo.callback(self._trash.close)
-        self._runtime = self._seal(program)
+        self._null = open_private(f"{root}/trash")
+        self._undo.callback(os.close, self._null)
+        self.programs = Runtimes(Program(self._seal(program), name=self.name), named or {}, default)
         self.exits, self.execs = Files(f"{root}/exits"), Files(f"{root}/execs")
         self._undo.callback(self.exits.close)
         self._undo.callback(self.execs.close)
@@ -98,6 +104,14 @@ class Runtime:
     def close(self) -> None:
         """Let go of descriptors; what runs goes on."""
         self._undo.close()
+
+    @property
+    def label(self) -> str:
+        """Of the runtime of containers that name none."""
+        return self.programs.default
+
+    def _command(self, id: str) -> list[str]:
+        return self.programs.of(id).command(f"{self.root}/runtime")
 
     def bundle(self, id: str) -> str:
         return f"{self.root}/containers/{id}"
@@ -125,8 +139,10 @@ class Runtime:
         tty: bool,
         stdin: bool,
         leave_stdin_open: bool = False,
+        restore: Sequence[str] = (),
     ) -> tuple[Process, int]:
-        """Bring a container to the point where only `start` is missing: (monitor, pid of its first process).
+        """Bring a container to the point where only `start` is missing: (monitor, pid of its first process). With the words
+        of `criu.restore_words` it runs already, from where a checkpoint was taken.
 
         `prepare` runs in the private mount namespace, mounts what the bundle needs and returns config.json.
         Raises RuntimeFailure, and whatever prepare raises; then nothing is left running.
@@ -146,11 +162,15 @@ class Runtime:
                 + ["-t"] * tty
                 + ["-i"] * stdin
                 + ["--leave-stdin-open"] * leave_stdin_open
+                + [*restore]
             )
             return process.spawn(argv, env={**_ENV, "_OCI_SYNCPIPE": "3"}, fds={3: sync_write})
 
         try:
             pid = await run_in_private_namespace(launch)
+        except BaseException:
+            os.close(sync_read)
+            raise
         finally:
             os.close(sync_write)
         try:
@@ -179,13 +199,16 @@ class Runtime:
                 await runtime.wait_end_within(KILL_GRACE_S)
 
     def _conmon_argv(self, id: str, bundle: str, log_path: str | None) -> list[str]:
+        runtime, *options = self._command(id)
+        if not os.access(runtime, os.X_OK):  # conmon would end without a word
+            raise RuntimeFailure(f"unable to retrieve OCI runtime error: {runtime} is not installed")
         argv = [
             self._conmon, "--api-version", "1", "--sync", "-c", id, "-u", id, "-n", id, "-b", bundle,
             "-p", f"{bundle}/pid", "--exit-dir", f"{self.root}/exits", "--persist-dir", bundle,
             "-l", f"k8s-file:{log_path}" if log_path else "none", "--log-level", "error", "--no-sync-log",
-            "-r", self._runtime, "--full-attach",
+            "-r", runtime, "--full-attach",
         ]  # fmt: skip
-        for argument in self._global:
+        for argument in options:
             argv += ["--runtime-arg", argument]
         return argv
 
@@ -195,20 +218,24 @@ class Runtime:
         It waits for a byte in the runtime's fifo. For crun we write it ourselves, which is all that `crun start` does for a
         container without hooks, and spares a process; any surprise there falls back to that command.
         """
-        if not (self.name == "crun" and _open_gate(f"{self.root}/runtime/{id}/exec.fifo")):
-            await self._call("start", id)
+        if not (self.programs.of(id).is_crun and _open_gate(f"{self.root}/runtime/{id}/exec.fifo")):
+            await self._call(id, "start", id)
 
     async def update(self, id: str, resources: dict[str, Any]) -> None:
         """Set limits of a running container (`linux.resources` of the runtime spec). Raises RuntimeFailure."""
         path = f"{self.bundle(id)}/resources.json"
         with open(path, "w") as file:
             json.dump(resources, file)
-        await self._call("update", f"--resources={path}", id)
+        await self._call(id, "update", f"--resources={path}", id)
 
-    async def _call(self, *words: str) -> None:
+    async def checkpoint(self, id: str, monitor: Process, words: Sequence[str]) -> None:
+        """Run `checkpoint` where the container's mounts are: with its monitor. Raises RuntimeFailure."""
+        await self._call(id, "checkpoint", *words, id, inside=monitor)
+
+    async def _call(self, id: str, *words: str, inside: Process | None = None) -> None:
         error = os.memfd_create("stderr", os.MFD_CLOEXEC)
         try:
-            child = process.Child(await self.spawn(words, fds={2: error}))
+            child = process.Child(await self.spawn(words, container=id, fds={2: error}, inside=inside))
             if await child.wait_exit() != 0:
                 os.lseek(error, 0, os.SEEK_SET)
                 raise RuntimeFailure(os.read(error, _SYNC_LIMIT_BYTES).decode("utf-8", "replace").strip())
@@ -219,22 +246,33 @@ class Runtime:
         self,
         words: Sequence[str],
         *,
+        container: str = "",
         fds: Mapping[int, int],
         log: str = "",
         prepare: Callable[[], None] | None = None,
         oom_score_adj: int = 0,
+        limits: Sequence[Rlimit] = (),
+        inside: Process | None = None,
     ) -> int:
-        """Run the runtime with these words; its pid. With `log`, its own errors go there, as JSON lines; `prepare` runs
-        first, in the private mount namespace that the runtime then lives in. What crun executes in a container inherits
-        `oom_score_adj`, where otherwise it would be protected as the daemon is."""
+        """Run a container's runtime (or our own one) with these words; its pid. With `log`, its own errors go there, as JSON
+        lines; `prepare` runs first, in the private mount namespace that the runtime then lives in, unless that is to be
+        `inside` a process's. What crun executes in a container inherits `oom_score_adj`, where otherwise it would be
+        protected as the daemon is. It may give itself `limits`."""
+        command = self._command(container)
         options = [f"--log={log}", "--log-format=json"] if log else []
 
+        nulls = {number: self._null for number in (0, 1, 2) if fds.get(number, process.DEVNULL) == process.DEVNULL}
+
         def run() -> int:
-            pid = process.spawn([self._runtime, *self._global, *options, *words], env=_ENV, fds=fds)
+            pid = process.spawn([*command, *options, *words], env=_ENV, fds={**fds, **nulls})
             with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/oom_score_adj", "w") as file:
                 file.write(str(oom_score_adj))
+            with suppress(ProcessLookupError):
+                allow(pid, limits)
             return pid
 
+        if inside is not None:
+            return await run_in_namespace_of(inside.pid, run)
         if prepare is None:
             return run() if self._without_unified is None else await self._without_unified.run(run)
 
@@ -297,7 +335,7 @@ class Runtime:
     def find_processes(self) -> tuple[dict[str, Process], list[tuple[str, Process]]]:
         """What an earlier daemon has left, read from /proc, so that nothing has to be remembered: its conmon processes by
         container id; and the runtime's own that are in the middle of creating a container, with its id."""
-        bundles, state = f"{self.root}/containers/".encode(), self._global[0].encode()
+        bundles, state = f"{self.root}/containers/".encode(), f"--root={self.root}/runtime".encode()
         monitors, creating = {}, []
         for entry in os.listdir("/proc"):
             if not entry.isdigit():
@@ -313,7 +351,11 @@ class Runtime:
                 bundle = words[words.index(b"-b") + 1]
                 if bundle.startswith(bundles):
                     monitors[bundle.removeprefix(bundles).decode()] = found
-            elif state in words and next((w for w in words[1:] if not w.startswith(b"-")), b"") in (b"create", b"run"):
+            elif state in words and next((w for w in words[1:] if not w.startswith(b"-")), b"") in (
+                b"create",
+                b"run",
+                b"restore",
+            ):
                 creating.append((words[-1].decode(), found))
         return monitors, creating
 

@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 
 from naru.containers.records import Container
+from naru.containers.remap import Remap, applies, donors
 from naru.errors import Conflict, Internal, InvalidArgument, NaruError, NotFound
 from naru.linux import netns
+from naru.linux.idmapped import Shift
 from naru.networks import etcfiles, ipam
 from naru.networks.records import Endpoint, EndpointRequest, Member, PortRequest
 from naru.networks.service import Networks
@@ -30,11 +32,24 @@ Lookup = Callable[[str], Container | None]  # by full id
 
 class Sandbox:
     """Where a container that is about to start will be: `files` to bind, still empty, and a network namespace. One of its
-    own is made by `make`, for which interfaces may be waiting; close it when the container's processes are in it."""
+    own is made by `make`, for which interfaces may be waiting; close it when the container's processes are in it.
 
-    def __init__(self, files: tuple[tuple[str, str], ...], path: str | None = None, *, own: bool = False) -> None:
+    `shifted` gives what is to be in a user namespace: that, and a network namespace within it (-1 if none is wanted)."""
+
+    def __init__(
+        self,
+        files: tuple[tuple[str, str], ...],
+        path: str | None = None,
+        *,
+        own: bool = False,
+        shifted: Callable[[], tuple[Shift, int]] | None = None,
+    ) -> None:
         self.files = files
+        self.shift: Shift | None = None  # known when `make` has returned
         self._path = path
+        self._own = own
+        self._shifted = shifted
+        self._closed = self._user_closed = self._is_made = False
         self._loop = asyncio.get_running_loop()
         self._made: asyncio.Future[int] = self._loop.create_future()
         if not own:
@@ -42,17 +57,32 @@ class Sandbox:
 
     def make(self) -> str | None:
         """The namespace's path for the runtime (None: the host's). Blocks; call it in a thread. Raises OSError."""
-        if self._made.done():
+        if self._is_made:
             return self._path
-        fd = netns.create()
+        if self._shifted is not None:
+            self.shift, fd = self._shifted()
+        elif self._own:
+            fd = netns.create()
+        else:
+            return self._path
+        self._is_made = True
+        if self._own:
+            self._path = f"/proc/{os.getpid()}/fd/{fd}"
         self._loop.call_soon_threadsafe(self._settle, fd)
-        return f"/proc/{os.getpid()}/fd/{fd}"
+        return self._path
 
     def _settle(self, fd: int) -> None:
-        if self._made.done():
-            os.close(fd)
-        else:
+        if self._own and not self._made.done():
             self._made.set_result(fd)
+        elif fd >= 0:
+            os.close(fd)
+        self._close_user()
+
+    def _close_user(self) -> None:
+        """`shift` stays known: a launch that goes on must fail, and not be one without a user namespace."""
+        if self._closed and self.shift is not None and not self._user_closed:
+            os.close(self.shift.fd)
+            self._user_closed = True
 
     async def wait_made(self) -> int:
         """Its descriptor, or -1 if it is not the container's own. Raises Internal once it is closed."""
@@ -60,6 +90,8 @@ class Sandbox:
 
     def close(self) -> None:
         """Idempotent."""
+        self._closed = True
+        self._close_user()
         if not self._made.done():
             self._made.set_exception(Internal("no network namespace was made"))
             self._made.exception()  # looked at, whether or not somebody waits
@@ -77,6 +109,7 @@ class Networking:
         self._directory = directory
         self._lookup = lookup
         self._resolv_conf = resolv_conf
+        self.remap: Remap | None = None  # of containers that do not opt out
 
     # -- for answers ------------------------------------------------------------------------------------------------
 
@@ -113,7 +146,15 @@ class Networking:
         files = tuple((f"{folder}/{name}", f"/etc/{name}") for name in _FILES)
         for path, _ in files:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
-        return Sandbox(files, own=mode != "host")
+        return Sandbox(files, own=mode != "host", shifted=self._shifted(record))
+
+    def _shifted(self, record: Container) -> Callable[[], tuple[Shift, int]] | None:
+        if self.remap is None or not applies(record.host):
+            return None
+        found = [self._lookup(id) for id in donors(record.host)]
+        return self.remap.shifted(
+            record, [donor for donor in found if donor is not None and donor.state.status.is_live]
+        )
 
     async def join(self, record: Container, sandbox: Sandbox, undo: AsyncExitStack) -> None:
         """Put the container on its networks, and write its files. All of it is undone by `undo`. Raises NaruErrors."""
@@ -149,9 +190,8 @@ class Networking:
             )
         folder = self._directory(other.id)
         files = tuple((f"{folder}/{name}", f"/etc/{name}") for name in _FILES if os.path.exists(f"{folder}/{name}"))
-        if other.host.network_mode == "host":
-            return Sandbox(files)
-        return Sandbox(files, f"/proc/{other.state.pid}/ns/net")
+        path = None if other.host.network_mode == "host" else f"/proc/{other.state.pid}/ns/net"
+        return Sandbox(files, path, shifted=self._shifted(record))
 
     async def leave(self, record: Container) -> None:
         """Give back addresses, ports and names of a container that has ended. Idempotent."""

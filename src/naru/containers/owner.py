@@ -9,61 +9,51 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import posixpath
 import signal
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
-from weakref import WeakSet
 
-from naru.containers import lifecycle, monitor, validate
-from naru.containers.devices import limited
+from naru.containers import criu, lifecycle, monitor
+from naru.containers.ending import Restarting, take_down
+from naru.containers.happening import happening
 from naru.containers.health import Health
-from naru.containers.launch import prepare
+from naru.containers.launching import LaunchFailure, launch
 from naru.containers.lifecycle import Action, Event
-from naru.containers.messages import start_failure
-from naru.containers.monitor import Exit, RuntimeFailure
-from naru.containers.networking import Sandbox
 from naru.containers.records import Container, Status, to_json
-from naru.containers.resources import resources
-from naru.containers.runtimespec import Launch
-from naru.containers.streams import ConmonStdio
+from naru.containers.restarts import asks_to_end
 from naru.containers.surroundings import Surroundings
-from naru.containers.users import User
-from naru.containers.waiting import PendingAttach, Waiters
+from naru.containers.updating import apply_limits
+from naru.containers.validate import signal_number
+from naru.containers.waiting import Attaches, Waiters, wait_under_way
 from naru.containers.watching import Watch
 from naru.errors import Conflict, Internal, NaruError
-from naru.events import Event as Happening
 from naru.linux.cgroup import Cgroup
 from naru.linux.identity import Process
-from naru.linux.process import reap
-from naru.linux.threads import outlast
-from naru.logs.options import backstop_bytes
 
 log = logging.getLogger(__name__)
-_UNDER_WAY_S = 0.1
 T = TypeVar("T")
-U = TypeVar("U")
 
 
 class Owner:
     def __init__(self, around: Surroundings, record: Container) -> None:
         self._around = around
         self.record = record
+        around.runtime.programs.choose(record.id, record.host.runtime)
         self.ended = asyncio.Event()  # set while no process of it lives: readers of its log stop there
-        self.pending: list[PendingAttach] = []
+        self.attaches = Attaches()
         self.health: Health | None = None  # of its last run, if that was checked
         self._waiters = Waiters()
         self._queue: asyncio.Queue[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = asyncio.Queue()
-        self._restart: asyncio.TimerHandle | None = None
-        self.attached: WeakSet[ConmonStdio] = WeakSet()  # streams that somebody has open
         self._watch = Watch(
-            around.runtime.exits, record.id, on_end=lambda: self._submit(self._on_exit), on_first_end=self._drain
+            around.runtime.exits,
+            record.id,
+            on_end=lambda: self._submit(self._on_exit),
+            on_first_end=self.attaches.drain,
         )
         self._burial: asyncio.Future[None] | None = None  # of the last run, under way
         self._removed = False
-        self._user_stopped = False
+        self._restarting = Restarting()
         if not record.state.status.is_live:
             self.ended.set()
 
@@ -81,13 +71,9 @@ class Owner:
         self._waiters.forget(waiter)
 
     async def wait_under_way(self) -> None:
-        """Return when it has run for a moment, or has ended. Docker takes that moment to start it, and clients have come to
-        rely on finding a short command's output in the log right after."""
-        started_s = (self._around.now_ns() - self.record.state.started_ns) / 1e9
-        if self.record.state.status.is_live and started_s < _UNDER_WAY_S:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_UNDER_WAY_S - started_s):
-                    await self.ended.wait()
+        """Return when it has run for a moment, or has ended."""
+        if self.record.state.status.is_live:
+            await wait_under_way(self.ended, self._around.now_ns() - self.record.state.started_ns)
 
     async def run(self) -> None:
         """The owner's life; ends when the container has been removed."""
@@ -113,54 +99,72 @@ class Owner:
 
     # -- commands: run inside `ask` -----------------------------------------------------------------------------
 
-    def _step(self, event: Event) -> lifecycle.Step:
+    def step(self, event: Event) -> lifecycle.Step:
+        """Raises the refusal if its state does not allow this."""
         return lifecycle.step(self.record.state.status, event, id=self.record.id, name=self.record.name)
 
-    async def start(self) -> None:
-        step = self._step(Event.START)
-        if Action.CANCEL_RESTART in step.actions:
-            self._cancel_restart()
-        self._user_stopped = False
+    async def start(self, checkpoint: str = "") -> None:
+        """From the beginning, or from the checkpoint in this directory."""
+        self.step(Event.START)
+        self._restarting.begin_anew()
         await self._around.wait_sources(self.record.mounts)
-        await self._launch(restarts=0)
+        await self._launch(restarts=0, checkpoint=checkpoint)
 
-    async def signal(self, number: int, *, announce: bool = True) -> None:
-        self._step(Event.SIGNAL)
+    async def signal(self, number: int, *, by_user: bool = True) -> None:
+        step = self.step(Event.SIGNAL)
+        if Action.CANCEL_RESTART in step.actions:
+            if by_user:
+                self._give_up_restart()
+            return
+        if by_user and asks_to_end(number, signal_number(self.record.config.stop_signal or "TERM")):
+            self._restarting.stopped_by_user = True
         self._send(number)
-        if announce:
-            self.announce("kill", signal=str(number))
+        self.announce("kill", signal=str(number))
+
+    async def want_restart(self) -> None:
+        """Whoever asks is going to end it for its health; it is to be started again whatever its policy says."""
+        self.step(Event.SIGNAL)
+        self._restarting.for_health = True
 
     async def pause(self) -> None:
-        step = self._step(Event.PAUSE)
+        step = self.step(Event.PAUSE)
         await asyncio.to_thread(self.cgroup().freeze, True)
         self._publish(status=step.then)
         self.announce("pause")
 
     async def unpause(self) -> None:
-        step = self._step(Event.UNPAUSE)
+        step = self.step(Event.UNPAUSE)
         await asyncio.to_thread(self.cgroup().freeze, False)
         self._publish(status=step.then)
         self.announce("unpause")
 
+    async def checkpoint(self, directory: str, *, exit: bool) -> None:
+        """Dump its processes into an empty directory; with `exit` they have ended when this returns, for good. Raises
+        Conflict, RuntimeFailure."""
+        self.step(Event.CHECKPOINT)
+        await criu.dump(self._around.runtime, self.record, directory, leave_running=not exit)
+        self.announce("checkpoint")
+        if exit:
+            self._restarting.stopped_by_user = True
+            await self._end_now(auto_remove=True)
+
     async def begin_stop(self) -> bool:
         """Note that a user wants it down; True if there are processes to end."""
-        step = self._step(Event.STOP)
-        self._user_stopped = True
+        step = self.step(Event.STOP)
+        self._restarting.stopped_by_user = True
         if Action.CANCEL_RESTART in step.actions:
-            self._cancel_restart()
-            self._publish(status=step.then, stopped_by_user=True)
-            self._waiters.ended(self.record.state.exit_code)
+            self._give_up_restart()
             self.announce("stop")
             return False
         return True
 
     async def remove(self, *, force: bool, volumes: bool) -> None:
-        step = self._step(Event.FORCE_REMOVE if force else Event.REMOVE)
+        step = self.step(Event.FORCE_REMOVE if force else Event.REMOVE)
         was_live = self.record.state.status.is_live
         if Action.CANCEL_RESTART in step.actions:
-            self._cancel_restart()
+            self._restarting.cancel()
         if was_live:
-            self._user_stopped = True
+            self._restarting.stopped_by_user = True
             self.announce("kill", signal="9")
             await self._end_now()
         await self._delete(volumes)
@@ -178,12 +182,11 @@ class Owner:
         """New limits, at once if it runs. Raises Internal in the runtime's words; then the old ones stand."""
         changed = change(self.record)
         if self.record.state.status.is_live:
-            try:
-                version = self._around.host.cgroup_version
-                limits = resources(changed, version, lift=True, numbers=limited(changed.host))
-                await self._around.runtime.update(self.record.id, limits)
-            except RuntimeFailure as error:
-                raise Internal(f"Cannot update container {self.record.id}: {error}") from error
+            await apply_limits(self._around, changed)
+        if changed.state.status is Status.RESTARTING and not self._restarting.is_still_due(changed):
+            self._restarting.cancel()
+            changed = changed.with_state(status=Status.EXITED)
+            self._waiters.ended(changed.state.exit_code)
         self._keep(changed)
         self.announce("update")
 
@@ -192,8 +195,17 @@ class Owner:
         await self._delete(volumes=True)
 
     async def settle_missed_end(self) -> None:
-        """It ended while no daemon watched."""
+        """It ended while no daemon watched. A restart that is due is left to who brings up all of them."""
         await self._settle()
+        self._restarting.cancel()
+
+    async def hold_restart(self) -> None:
+        """Its policy wants it to run, but it has to wait for others."""
+        self._publish(status=Status.RESTARTING)
+
+    async def restart_held(self) -> None:
+        """Unless somebody did something about it meanwhile."""
+        await self._restart_now(restarts=0)
 
     def agree_on_pause(self) -> None:
         """A daemon may have died between the freezing of the processes, or their thawing, and its note of it."""
@@ -207,38 +219,19 @@ class Owner:
             self._burial = asyncio.ensure_future(self._remove_run())
         return self._burial
 
-    def restart_soon(self) -> None:
-        """Its policy wants it to run; an error is its own, and recorded."""
-        self._submit(self.start)
-
     # -- launch ---------------------------------------------------------------------------------------------------
 
-    async def _launch(self, *, restarts: int) -> None:
+    async def _launch(self, *, restarts: int, checkpoint: str = "") -> None:
         around = self._around
         around.runtime.moves.prepare()
-        self.record = record = around.with_joined_name(self.record)
+        self.record = around.with_joined_name(self.record)
+        record = around.effective(self.record)
+        await self._wait_buried()
         try:
-            async with AsyncExitStack() as undo:
-                validate.launch_options(record.host, record.config)
-                await self._wait_buried()
-                bundle = around.runtime.make_bundle(record.id)
-                undo.push_async_callback(self._remove_run)
-                sandbox = around.networking.sandbox(record)
-                undo.callback(sandbox.close)
-                # Interfaces are made while the runtime makes the rest, and holds the first process back.
-                (process, pid), _ = await _both(
-                    self._create(bundle, sandbox, undo), around.networking.join(record, sandbox, undo)
-                )
-                await self._connect_pending(bundle)
-                await around.runtime.start(record.id)
-                undo.pop_all()
-            sandbox.close()
-        except RuntimeFailure as error:
-            raise self._failed(start_failure(str(error), record.argv, around.runtime.label)) from error
-        except NaruError as error:
-            raise self._failed((error, 128)) from error
-        except OSError as error:
-            raise self._failed((Internal(f"{error.strerror or error}: {error.filename or record.id}"), 128)) from error
+            process, pid = await launch(around, record, self.attaches, checkpoint)
+        except LaunchFailure as failure:
+            self._note_failure(failure)
+            raise failure.error from failure
         self.ended.clear()
         self._publish(
             status=Status.RUNNING, pid=pid, exit_code=0, error="", oom_killed=False, started_ns=around.now_ns(), finished_ns=0,
@@ -249,66 +242,15 @@ class Owner:
         self.watch(process)
         around.after_start(self)
 
-    async def _create(self, bundle: str, sandbox: Sandbox, undo: AsyncExitStack) -> tuple[Process, int]:
-        """The container, with its first process waiting to be let go: (monitor, pid)."""
-        around, record = self._around, self.record
-        try:
-            launch = Launch(
-                rootfs=f"{bundle}/rootfs", user=User(), machine=around.host.machine, cgroup_path=self._cgroup_path(),
-                cgroup_version=around.host.cgroup_version, network=None, files=sandbox.files,
-                join=around.joined_namespaces(record), init=around.init_program(record),
-                devices=around.devices(record), seccomp=around.seccomp(record), capabilities=around.capabilities,
-                images=around.image_layers(record), edits=around.vendor_devices(record), apparmor=around.apparmor(record),
-                numbers=limited(record.host),
-            )  # fmt: skip
-            mounts = around.snapshots.mounts(record.id)
-            shown = replace(record, mounts=around.actual_mounts(record))
-            process, pid = await around.runtime.create(
-                record.id, lambda: prepare(shown, replace(launch, network=sandbox.make()), mounts),
-                log_path=around.log_path(record), log_max_bytes=backstop_bytes(record.host.log_config), tty=record.config.tty, stdin=record.config.open_stdin,
-                leave_stdin_open=not record.config.stdin_once,
-            )  # fmt: skip
-        except BaseException:
-            sandbox.close()  # nobody waits for it any longer
-            raise
-        undo.push_async_callback(self._abandon, process)
-        return process, pid
-
-    def _failed(self, failure: tuple[NaruError, int]) -> NaruError:
-        error, code = failure
-        self._release_pending()
+    def _note_failure(self, failure: LaunchFailure) -> None:
+        self.attaches.release()
         self._publish(
-            error=str(error),
-            exit_code=code,
+            error=str(failure),
+            exit_code=failure.code,
             status=Status.CREATED if not self.record.state.started_ns else Status.EXITED,
         )
         if self.record.host.auto_remove:
             asyncio.get_running_loop().call_soon(self._submit, lambda: self.remove(force=True, volumes=True))
-        return error
-
-    async def _abandon(self, process: Process) -> None:
-        await monitor.end(process, self.cgroup())
-        reap(process.pid)
-
-    async def _connect_pending(self, bundle: str) -> None:
-        pending, self.pending = self.pending, []
-        for attach in pending:
-            attach.settle(await self.connect(bundle))
-
-    async def connect(self, bundle: str) -> ConmonStdio:
-        """Streams of the run. Raises ConnectionError, FileNotFoundError, TimeoutError."""
-        stdio = await ConmonStdio.connect(bundle)
-        self.attached.add(stdio)
-        return stdio
-
-    def _drain(self) -> None:
-        for stdio in list(self.attached):
-            stdio.drain()
-
-    def _release_pending(self) -> None:
-        pending, self.pending = self.pending, []
-        for attach in pending:
-            attach.settle(None)
 
     # -- the end ----------------------------------------------------------------------------------------------------
 
@@ -323,58 +265,46 @@ class Owner:
         return future
 
     async def _on_exit(self) -> None:
-        if Action.SETTLE in self._step(Event.EXITED).actions:
+        if Action.SETTLE in self.step(Event.EXITED).actions:
             await self._settle()
 
     async def _settle(self, *, auto_remove: bool = True) -> None:
         """The monitor has ended: take down what the run had, publish, decide about a restart."""
         around, state = self._around, self.record.state
-        end = around.runtime.read_exit(self.record.id)
-        if end is None:  # the monitor was killed: nobody holds the streams any more, so the rest goes too
-            self.cgroup().kill()
-            end = Exit(137, around.now_ns(), False)
-        elif self.record.host.pid_mode:  # its first process was not the end of its namespace: there may be more
-            self.cgroup().kill()
-        await around.networking.leave(self.record)
-        ran_ns = max(0, end.finished_ns - state.started_ns)
-        policy = self.record.host.restart_policy
-        delay_ns = lifecycle.restart_delay_ns(
-            policy.name, policy.maximum_retry_count, exit_code=end.code, restarts=state.restart_count, ran_ns=ran_ns,
-            stopped_by_user=self._user_stopped,
-        )  # fmt: skip
+        end = await take_down(around, self.record)
+        delay_ns = self._restarting.decide(self.record, end)
         around.before_end(self)
         self._publish(
             status=Status.EXITED if delay_ns is None else Status.RESTARTING, pid=0, exit_code=end.code,
             oom_killed=end.oom_killed, finished_ns=end.finished_ns, monitor_pid=0, monitor_start=0,
-            stopped_by_user=self._user_stopped,
+            stopped_by_user=self._restarting.stopped_by_user,
         )  # fmt: skip
         self.ended.set()
         around.tell_volumes(self.record, "unmount")
         if end.oom_killed:
             self.announce("oom")
-        self.announce("die", exitCode=str(end.code), execDuration=str(ran_ns // 1_000_000_000))
+        self.announce("die", exitCode=str(end.code), execDuration=str(end.ran_ns(state.started_ns) // 10**9))
         if delay_ns is not None:
             restarts = state.restart_count + 1
-            self._restart = asyncio.get_running_loop().call_later(
-                delay_ns / 1e9, self._submit, lambda: self._restart_now(restarts)
-            )
+            self._restarting.arm(delay_ns, lambda: self._submit(lambda: self._restart_now(restarts)))
         self._waiters.ended(end.code)
         self.bury_soon()
         if auto_remove and self.record.host.auto_remove and delay_ns is None:
             await self._delete(volumes=True)
 
     async def _restart_now(self, restarts: int) -> None:
-        self._restart = None
-        if Action.LAUNCH in self._step(Event.RESTART_DUE).actions:
+        self._restarting.cancel()
+        if Action.LAUNCH in self.step(Event.RESTART_DUE).actions:
             await self._around.wait_sources(self.record.mounts)
             await self._launch(restarts=restarts)
 
-    def _cancel_restart(self) -> None:
-        if self._restart is not None:
-            self._restart.cancel()
-            self._restart = None
+    def _give_up_restart(self) -> None:
+        self._restarting.cancel()
+        self._restarting.stopped_by_user = True
+        self._publish(status=Status.EXITED, stopped_by_user=True)
+        self._waiters.ended(self.record.state.exit_code)
 
-    async def _end_now(self) -> None:
+    async def _end_now(self, *, auto_remove: bool = False) -> None:
         state = self.record.state
         process = Process(state.monitor_pid, state.monitor_start)
         self.cgroup().kill()
@@ -386,7 +316,7 @@ class Owner:
                     f'cannot remove container "{self.record.name}": could not kill: tried to kill container, but did not '
                     "receive an exit event"
                 )
-        await self._settle(auto_remove=False)
+        await self._settle(auto_remove=auto_remove)
 
     async def _wait_buried(self) -> None:
         """Nothing of an earlier run is left: its mounts stand on the same directories."""
@@ -407,7 +337,7 @@ class Owner:
             self._publish(status=Status.DEAD, error=str(error))
             raise Internal(f"container {self.record.id}: driver failed to remove root filesystem: {error}") from error
         self._removed = True
-        self._release_pending()
+        self.attaches.release()
         self.announce("destroy")
         self._waiters.removed(self.record.state.exit_code)
 
@@ -419,13 +349,8 @@ class Owner:
         else:
             self._watch.signal(number)
 
-    def _cgroup_path(self) -> str:
-        """Beneath the root whatever the client wrote: what is at this path is killed and removed."""
-        parent = self.record.host.cgroup_parent or self._around.cgroup_parent
-        return posixpath.normpath(f"/{parent.strip('/')}/{self.record.id}")
-
     def cgroup(self) -> Cgroup:
-        return Cgroup(self._around.host, self._cgroup_path())
+        return self._around.cgroup(self.record)
 
     def _publish(self, **changes: Any) -> None:
         """What is so is so, even where it cannot be written down: the next daemon asks the kernel and the monitor's files."""
@@ -453,26 +378,7 @@ class Owner:
         )
 
     def announce(self, action: str, **attributes: str) -> None:
-        record = self.record
-        labels = record.config.labels or {}
-        self._around.bus.publish(
-            Happening(
-                "container",
-                action,
-                record.id,
-                self._around.now_ns(),
-                {**labels, "image": record.config.image, "name": record.name, **attributes},
-            )
-        )
-
-
-async def _both(first: Awaitable[T], second: Awaitable[U]) -> tuple[T, U]:
-    """Side by side; both have ended when this returns or raises the first one's error, or else the second one's."""
-    tasks = asyncio.ensure_future(first), asyncio.ensure_future(second)
-    await outlast(asyncio.gather(*tasks, return_exceptions=True))
-    for task in tasks:
-        task.exception()  # looked at: the loop need not complain of the one that is not raised
-    return tasks[0].result(), tasks[1].result()
+        self._around.bus.publish(happening(self.record, action, self._around.now_ns(), attributes))
 
 
 def _fail(future: asyncio.Future[Any], error: Exception) -> None:

@@ -18,6 +18,7 @@ from naru.containers.records import MountPoint
 from naru.errors import Internal, InvalidArgument, NotFound
 from naru.linux import syscalls as sys
 from naru.linux.files import open_beneath
+from naru.linux.idmapped import Shift, apply_shifted, show_shifted
 from naru.linux.mountinfo import mount_of
 from naru.linux.mounts import Mount, apply_all
 
@@ -63,7 +64,9 @@ def near(mount: MountPoint, data_root: str, *, asked: bool) -> MountPoint:
     return mount
 
 
-def place(mounts: Sequence[MountPoint], images: Mapping[str, Sequence[Mount]], bundle: str) -> tuple[MountPoint, ...]:
+def place(
+    mounts: Sequence[MountPoint], images: Mapping[str, Sequence[Mount]], bundle: str, shift: Shift | None = None
+) -> tuple[MountPoint, ...]:
     """The mounts with sources that the runtime can bind. `images` are the layers of image mounts by destination.
 
     Runs in the private namespace. Raises InvalidArgument, NotFound (a subpath), OSError.
@@ -72,12 +75,28 @@ def place(mounts: Sequence[MountPoint], images: Mapping[str, Sequence[Mount]], b
     for number, mount in enumerate(mounts):
         if mount.destination in images and mount.kind == "image":
             whole = _aside(f"{bundle}/image-{number}")
-            apply_all(images[mount.destination], whole)
+            if shift is None:
+                apply_all(images[mount.destination], whole)
+            else:
+                apply_shifted(images[mount.destination], whole, shift, f"{bundle}/rootfs")
             mount = replace(mount, source=whole)
         if mount.subpath:
             mount = replace(mount, source=_beneath(mount.source, mount.subpath, f"{bundle}/mount-{number}"))
         elif mount.kind == "bind" and mount.propagation in SHARED:
             mount = replace(mount, source=_from_namespace(_HOST, mount.source, f"{bundle}/mount-{number}"))
+        out.append(mount)
+    return tuple(out)
+
+
+def shift_volumes(mounts: Sequence[MountPoint], bundle: str, shift: Shift) -> tuple[MountPoint, ...]:
+    """Volumes as a user namespace's own: who made a file in one is who owns it in the next container too. Binds are the
+    host's, and stay what they are."""
+    out = []
+    for number, mount in enumerate(mounts):
+        if mount.kind == "volume":
+            aside = _aside(f"{bundle}/volume-{number}", directory=os.path.isdir(mount.source))
+            show_shifted(mount.source, aside, shift)
+            mount = replace(mount, source=aside)
         out.append(mount)
     return tuple(out)
 

@@ -16,7 +16,9 @@ from naru.containers.records import Container, MountPoint
 from naru.containers.resources import resources
 from naru.containers.seccomp import default_profile
 from naru.containers.users import User
+from naru.linux.idmapped import Shift
 from naru.linux.mounts import Mount
+from naru.linux.userns import IdRange
 
 Spec = dict[str, Any]
 
@@ -62,6 +64,7 @@ class Launch:
     apparmor: str = ""  # profile of the user's own, on a host that has AppArmor
     edits: Edits = field(default_factory=Edits)  # of devices that vendors describe
     numbers: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # of block devices that limits name
+    shift: Shift | None = None  # the user namespace; None: the host's
 
 
 def host_capabilities(bounding_set: int) -> list[str]:
@@ -160,10 +163,12 @@ def build(container: Container, launch: Launch) -> Spec:
         linux["devices"] = [
             {key: value for key, value in device.items() if key != "access"} for device in nodes if device["path"]
         ]
-    domain = {"kernel.domainname": config.domainname} if config.domainname else {}
+    domain = {"kernel.domainname": config.domainname} if config.domainname and launch.shift is None else {}
     sysctls = {**_default_sysctls(container, launch), **domain, **(host.sysctls or {})}
     if sysctls:
         linux["sysctl"] = sysctls
+    if launch.shift is not None:
+        linux["uidMappings"], linux["gidMappings"] = map(_mappings, (launch.shift.maps.uids, launch.shift.maps.gids))
     seccomp = _seccomp(container, launch)
     if seccomp is not None:
         linux["seccomp"] = seccomp
@@ -180,6 +185,8 @@ def build(container: Container, launch: Launch) -> Spec:
     }  # fmt: skip
     if host.uts_mode != "host":
         spec["hostname"] = config.hostname
+    if launch.shift is not None:
+        _leave_out(spec, config.domainname)
     height, width = host.console_size
     if config.tty and height and width:
         spec["process"]["consoleSize"] = {"height": height, "width": width}
@@ -187,6 +194,15 @@ def build(container: Container, launch: Launch) -> Spec:
         spec["process"]["apparmorProfile"] = launch.apparmor
     _apply(launch.edits, spec)
     return spec
+
+
+def _leave_out(spec: Spec, domainname: str) -> None:
+    """What the root of a user namespace may not do: raise its limits, which is done from outside (`launching`), and write that
+    one setting, for which there is another word since 1.1 (config.md "Domainname")."""
+    for name in ("rlimits", "oomScoreAdj"):
+        del spec["process"][name]
+    if domainname:
+        spec["domainname"] = domainname
 
 
 def _apply(edits: Edits, spec: Spec) -> None:
@@ -211,7 +227,14 @@ def _propagation(mounts: Sequence[MountPoint]) -> str:
 def _default_sysctls(container: Container, launch: Launch) -> dict[str, str]:
     if launch.network is None or container.host.network_mode.startswith("container:"):
         return {}
-    return {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
+    ports = {"net.ipv4.ip_unprivileged_port_start": "0"}
+    if launch.shift is not None:  # which does not have all those groups
+        return ports
+    return {**ports, "net.ipv4.ping_group_range": "0 2147483647"}
+
+
+def _mappings(ranges: Sequence[IdRange]) -> list[Spec]:
+    return [{"containerID": r.inside, "hostID": r.outside, "size": r.size} for r in ranges]
 
 
 def _seccomp(container: Container, launch: Launch) -> Spec | None:
@@ -240,6 +263,8 @@ def _namespaces(container: Container, launch: Launch) -> list[Spec]:
             out.append({"type": kind})
     if launch.network is not None:
         out.append({"type": "network", "path": launch.network})
+    if launch.shift is not None:
+        out.append({"type": "user", "path": launch.shift.path})
     return out
 
 
@@ -294,6 +319,8 @@ def _mounts(container: Container, launch: Launch) -> list[Spec]:
     if launch.network is None:  # sysfs shows the network namespace that mounts it: with the host's own, bind the host's
         out[3] = _mount("/sys", "bind", "/sys", ["rbind", "nosuid", "noexec", "nodev", sys_mode])
     if host.ipc_mode == "host":
+        if launch.shift is not None:
+            del out[5]  # mqueue of the host's IPC namespace is not for a user namespace to mount
         out.append(_mount("/dev/shm", "bind", "/dev/shm", ["rbind"]))
     elif launch.shm:
         out.append(_mount("/dev/shm", "bind", launch.shm, ["rbind", "rprivate"]))

@@ -24,8 +24,8 @@ from naru.oci.image import Platform
 from naru.wire.container import CreateRequest, EndpointSettings, UpdateRequest
 from naru.wire.decode import replace_struct
 
-DEFAULT_STOP_TIMEOUT_S = 10
 _AFTER_KILL_S = 12.0  # what Docker gives processes in the kernel before it says that they do not end
+_KILL_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,27 +112,44 @@ class Containers:
             grace_s = self._grace(owner.record) if timeout_s is None else timeout_s
             if owner.record.state.status is Status.PAUSED:
                 grace_s = min(grace_s, 0) if timeout_s is None else grace_s
-            await self._signal(owner, number)
-            if not await _ended(waiter, None if grace_s < 0 else grace_s):
-                await self._signal(owner, signal.SIGKILL)
-                if not await _ended(waiter, _AFTER_KILL_S):
-                    raise Internal(
-                        f"cannot stop container: {text}: tried to kill container, but did not receive an exit event"
-                    )
+            await self._end(owner, waiter, number, grace_s, text)
         finally:
             if waiter is not None:
                 owner.forget(waiter)
         owner.announce("stop")
 
-    async def _signal(self, owner: Owner, number: int) -> None:
+    async def stop_for_health(self, owner: Owner) -> None:
+        """End it as `stop` does, and have it started again as its restart policy would. Raises Conflict if it does not run."""
+        waiter = owner.waiter("next-exit")
         try:
-            await owner.ask(lambda: owner.signal(number))
-        except Conflict:
-            return  # it ended on its own meanwhile
+            await owner.ask(owner.want_restart)
+            record = owner.record
+            await self._end(owner, waiter, self._stop_signal(record, ""), self._grace(record), record.id, by_user=False)
+        finally:
+            owner.forget(waiter)
 
-    @staticmethod
-    def _grace(record: Container) -> int:
-        return record.config.stop_timeout if record.config.stop_timeout is not None else DEFAULT_STOP_TIMEOUT_S
+    async def _end(
+        self, owner: Owner, waiter: asyncio.Future[int], number: int, grace_s: int, text: str, *, by_user: bool = True
+    ) -> None:
+        await self._signal(owner, number, by_user=by_user)
+        if not await _ended(waiter, None if grace_s < 0 else grace_s):
+            await self._signal(owner, signal.SIGKILL, by_user=by_user)
+            if not await _ended(waiter, _AFTER_KILL_S):
+                raise Internal(
+                    f"cannot stop container: {text}: tried to kill container, but did not receive an exit event"
+                )
+
+    async def _signal(self, owner: Owner, number: int, *, by_user: bool) -> None:
+        if not owner.record.state.status.is_live:
+            return  # it ended on its own meanwhile
+        try:
+            await owner.ask(lambda: owner.signal(number, by_user=by_user))
+        except Conflict:
+            return
+
+    def _grace(self, record: Container) -> int:
+        own = record.config.stop_timeout
+        return own if own is not None else self._around.defaults.stop_timeout_s
 
     @staticmethod
     def _stop_signal(record: Container, name: str) -> int:
@@ -156,7 +173,7 @@ class Containers:
             waiter = owner.waiter("next-exit")
             try:
                 await owner.ask(lambda: owner.signal(number))
-                if number == signal.SIGKILL and not await _ended(waiter, DEFAULT_STOP_TIMEOUT_S):
+                if number == signal.SIGKILL and not await _ended(waiter, _KILL_S):
                     raise Internal("tried to kill container, but did not receive an exit event")
             finally:
                 owner.forget(waiter)
@@ -222,7 +239,7 @@ class Containers:
         networking, record = self._around.networking, owner.record
         networking.check(network.name, settings)
         if record.state.status.is_live:
-            await networking.connect(record, network.name, settings)
+            await networking.connect(self._around.effective(record), network.name, settings)
         elif network.name in record.networks:
             raise Forbidden(f"endpoint with name {record.name} already exists in network {network.name}")
         elif record.host.network_mode == "host":
@@ -241,7 +258,7 @@ class Containers:
         if network.name not in record.networks or network.name == "host":
             raise Internal(f"container {record.id} is not connected to network {network.name}")
         if record.state.status.is_live:
-            await self._around.networking.disconnect(record, network.name)
+            await self._around.networking.disconnect(self._around.effective(record), network.name)
         networks = {name: settings for name, settings in record.networks.items() if name != network.name}
         await owner.change(lambda current: replace(current, networks=networks))
 
@@ -284,19 +301,15 @@ class Containers:
             raise Conflict(f"container {owner.record.id} is restarting, wait until the container is running")
         if status is Status.RUNNING:
             try:
-                return await owner.connect(self._around.runtime.bundle(owner.record.id))
+                return await owner.attaches.now(self._around.runtime.bundle(owner.record.id))
             except (FileNotFoundError, ConnectionError):  # it has ended, and its owner has not got round to saying so
                 pending = PendingAttach()
                 pending.settle(None)
                 return pending
-        pending = PendingAttach()
-        owner.pending.append(pending)
-        return pending
+        return owner.attaches.add()
 
     def drop(self, owner: Owner, pending: PendingAttach) -> None:
-        if pending in owner.pending:
-            owner.pending.remove(pending)
-        pending.settle(None)
+        owner.attaches.drop(pending)
 
     async def resize(self, text: str, height: int, width: int) -> None:
         owner = self.find(text)

@@ -14,8 +14,9 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Protocol
 
+from naru.containers import apparmor
 from naru.containers.accounts import find_user
-from naru.containers.launch import make_working_dir
+from naru.containers.launch import make_working_dir, own_files, shift_root
 from naru.containers.messages import start_failure
 from naru.containers.monitor import RuntimeFailure
 from naru.containers.records import Container, MountPoint
@@ -25,6 +26,7 @@ from naru.containers.surroundings import Surroundings
 from naru.containers.users import User
 from naru.linux.cgroup import Cgroup
 from naru.linux.files import Root
+from naru.linux.idmapped import apply_shifted
 from naru.linux.mounts import Mount, apply_all, check_writable
 from naru.linux.process import Child, kill_and_reap
 from naru.oci.image import dump_json
@@ -110,6 +112,7 @@ class Steps:
             launch = Launch(
                 rootfs=f"{bundle}/rootfs", user=User(), machine=around.host.machine, cgroup_path=group.path,
                 cgroup_version=around.host.cgroup_version, network=network, files=sandbox.files, capabilities=around.capabilities,
+                apparmor=around.apparmor(record), shift=sandbox.shift,
             )  # fmt: skip
             return await self._execute(step, record, launch, bundle, output, undo)
 
@@ -128,15 +131,19 @@ class Steps:
         log = f"{bundle}/log"
 
         def prepare() -> None:
+            apparmor.ensure(launch.apparmor)
             apply_all(step.mounts, launch.rootfs)
             check_writable(step.mounts, launch.rootfs)
-            extra = [_place(mount, f"{bundle}/mount-{number}") for number, mount in enumerate(step.extra_mounts)]
             with Root.at(launch.rootfs) as root:
                 user = find_user(root, step.user, ())
                 make_working_dir(root, step.cwd, user)
-            filled = replace(record, mounts=tuple(extra))
+            shown = replace(launch, user=user)
+            if launch.shift is not None:
+                own_files(record, launch.files, launch.shift)
+                shown = shift_root(shown, step.mounts, launch.shift)
+            extra = [_place(mount, f"{bundle}/mount-{n}", launch) for n, mount in enumerate(step.extra_mounts)]
             with open(f"{bundle}/config.json", "wb") as file:
-                file.write(dump_json(build(filled, replace(launch, user=user))))
+                file.write(dump_json(build(replace(record, mounts=tuple(extra)), shown)))
 
         words = ["run", "--bundle", bundle, step.id]
         try:
@@ -160,13 +167,16 @@ class Steps:
         return code
 
 
-def _place(mount: StepMount, scratch: str) -> MountPoint:
+def _place(mount: StepMount, scratch: str, launch: Launch) -> MountPoint:
     """Mount what a RUN --mount shows aside, in the private namespace, and say where it goes."""
     if mount.kind == "tmpfs":
         size = (f"size={mount.size_bytes}",) if mount.size_bytes else ()
         return MountPoint("tmpfs", "", mount.target, options=("nosuid", "nodev", *size))
     os.mkdir(scratch, 0o700)
-    apply_all(mount.mounts, scratch)
+    if launch.shift is None:
+        apply_all(mount.mounts, scratch)
+    else:
+        apply_shifted(mount.mounts, scratch, launch.shift, launch.rootfs)
     source = posixpath.join(scratch, mount.subpath) if mount.subpath else scratch
     return MountPoint("bind", source, mount.target, writable=not mount.read_only)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from naru.containers import cdi, devices, modes, placing, seccompfile, securityopt, tmpfs
+from naru.containers.apparmor import DEFAULT_PROFILE
 from naru.containers.cdi import Edits
+from naru.containers.defaults import Defaults, at_start
 from naru.containers.monitor import Runtime
 from naru.containers.networking import Networking
 from naru.containers.records import Container, MountPoint
@@ -18,6 +21,7 @@ from naru.errors import InvalidArgument, NotFound
 from naru.events import Bus, Event
 from naru.images.service import Images
 from naru.images.values import Use
+from naru.linux.cgroup import Cgroup
 from naru.linux.host import Host
 from naru.linux.mounts import Mount
 from naru.linux.threads import in_own_thread
@@ -47,6 +51,7 @@ class Surroundings:
     data_root: str
     erase: Callable[[str], None]  # deletes a directory; it need not have ended when it returns
     cgroup_parent: str = "naru"
+    defaults: Defaults = field(default_factory=Defaults)
     owners: dict[str, Owner] = field(default_factory=dict)  # by container id
     names: dict[str, str] = field(default_factory=dict)  # name → id; reserved names too
     _leaving: set[str] = field(default_factory=set)  # containers on their way out, whose volumes are in use no more
@@ -60,6 +65,11 @@ class Surroundings:
     def now_ns() -> int:
         return time.time_ns()
 
+    def effective(self, record: Container) -> Container:
+        """As it is run: with what the daemon's configuration says where the record says nothing. Never stored or shown."""
+        host = at_start(record.host, self.defaults)
+        return record if host is record.host else replace(record, host=host)
+
     def directory(self, id: str) -> str:
         return os.path.join(self.data_root, "containers", id)
 
@@ -71,6 +81,14 @@ class Surroundings:
         if record.host.log_config.type == "none":
             return None
         return os.path.join(self.directory(record.id), f"{record.id}.log")
+
+    def cgroup_path(self, record: Container) -> str:
+        """Beneath the root whatever the client wrote: what is at this path is killed and removed."""
+        parent = record.host.cgroup_parent or self.cgroup_parent
+        return posixpath.normpath(f"/{parent.strip('/')}/{record.id}")
+
+    def cgroup(self, record: Container) -> Cgroup:
+        return Cgroup(self.host, self.cgroup_path(record))
 
     def volume_users(self, name: str) -> list[str]:
         """Ids of the containers that have this volume."""
@@ -143,6 +161,7 @@ class Surroundings:
         record = owner.record
         self.db.write("DELETE FROM container WHERE id = ?", record.id)
         self.owners.pop(record.id, None)
+        self.runtime.programs.choose(record.id, "")
         if self.names.get(record.name) == record.id:
             del self.names[record.name]
 
@@ -200,6 +219,8 @@ class Surroundings:
     def init_program(self, record: Container) -> str | None:
         if not record.host.init:
             return None
+        if self.defaults.init_path:
+            return self.defaults.init_path
         for name in (
             "docker-init",
             "tini-static",
@@ -226,13 +247,12 @@ class Surroundings:
             asked = devices.every_device() + others
         return devices.host_devices(asked)
 
-    @staticmethod
-    def vendor_devices(record: Container) -> Edits:
+    def vendor_devices(self, record: Container) -> Edits:
         """What `--gpus` and CDI devices change. Specifications are read anew each time: they come and go with drivers."""
         requests = record.host.device_requests
         if not requests:
             return Edits()
-        registry = cdi.read()
+        registry = cdi.read(self.defaults.cdi_folders or cdi.FOLDERS)
         return registry.edits(cdi.named(requests, registry))
 
     def seccomp(self, record: Container) -> Spec | None:
@@ -246,8 +266,14 @@ class Surroundings:
         return seccompfile.convert(text, bounding, self.host.machine, self.host.kernel_version) or {}
 
     def apparmor(self, record: Container) -> str:
-        """The profile to run under, which must be loaded; "" on hosts without AppArmor, where Docker takes any name too."""
-        profile = securityopt.apparmor(record.host.security_opt or [])
-        return (
-            profile if self.host.apparmor and not record.host.privileged and profile != securityopt.UNCONFINED else ""
-        )
+        """The profile to run under; "" for none, and on hosts without AppArmor, where Docker takes any name too."""
+        profile = self.shown_apparmor(record)
+        off = not self.host.apparmor or record.host.privileged or profile == securityopt.UNCONFINED
+        return "" if off else profile
+
+    def shown_apparmor(self, record: Container) -> str:
+        """The profile as inspect shows it."""
+        asked = securityopt.apparmor(record.host.security_opt or [])
+        if asked or not self.host.apparmor:
+            return asked
+        return securityopt.UNCONFINED if record.host.privileged else DEFAULT_PROFILE

@@ -31,7 +31,7 @@ _IPC_SYSCTLS = {
     "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni",
     "kernel.shm_rmid_forced",
 }  # fmt: skip
-_RLIMITS = {  # numbers of getrlimit(2)
+RLIMITS = {  # numbers of getrlimit(2)
     "AS": 9, "CORE": 4, "CPU": 0, "DATA": 2, "FSIZE": 1, "LOCKS": 10, "MEMLOCK": 8, "MSGQUEUE": 12, "NICE": 13, "NOFILE": 7,
     "NPROC": 6, "RSS": 5, "RTPRIO": 14, "RTTIME": 15, "SIGPENDING": 11, "STACK": 3,
 }  # fmt: skip
@@ -125,8 +125,6 @@ def _fields(value: HostConfig) -> None:
         raise InvalidArgument(f"Invalid value {value.oom_score_adj}, range for oom score adj is [-1000, 1000]")
     if value.isolation.lower() not in ("", "default"):
         raise InvalidArgument(f"invalid isolation ({value.isolation}): linux only supports 'default'")
-    if value.runtime not in RUNTIMES and not _SHIM.fullmatch(value.runtime):
-        raise InvalidArgument(f"unknown or invalid runtime name: {value.runtime}")
     if any(not key for key in value.annotations or {}):
         raise InvalidArgument("invalid Annotations: the empty string is not permitted as an annotation key")
 
@@ -154,9 +152,14 @@ def sysctls(value: HostConfig) -> None:
             raise Internal(f"{_REFUSED}sysctl {key!r} has control characters")
 
 
+def rlimits(value: HostConfig) -> list[tuple[int, int, int]]:
+    """(number, soft, hard) of what `launch_options` has let pass."""
+    return [(RLIMITS[each.name.upper().removeprefix("RLIMIT_")], each.soft, each.hard) for each in value.ulimits or []]
+
+
 def launch_options(value: HostConfig, config: Config) -> None:
     """What Docker finds out only when the container is started. Raises Internal."""
-    if value.runtime not in RUNTIMES:
+    if _SHIM.fullmatch(value.runtime) and value.runtime not in RUNTIMES:
         kind, version = value.runtime.split(".")[-2:]
         raise Internal(
             f'failed to create task for container: failed to start shim: failed to resolve runtime path: runtime "{value.runtime}" '
@@ -178,10 +181,10 @@ def launch_options(value: HostConfig, config: Config) -> None:
             raise Internal(f"invalid device cgroup rule format: '{rule}'")
     for limit in value.ulimits or []:
         name = limit.name.upper().removeprefix("RLIMIT_")
-        if name not in _RLIMITS:
+        if name not in RLIMITS:
             raise Internal(f"{_REFUSED}wrong rlimit value: RLIMIT_{limit.name.upper()}")
         if 0 <= limit.hard < limit.soft or limit.soft < 0 <= limit.hard:
-            number = _RLIMITS[name]
+            number = RLIMITS[name]
             raise Internal(
                 f"{_IN_INIT}error setting rlimits for ready process: error setting rlimit type {number}: invalid argument"
             )
@@ -214,7 +217,8 @@ def _network(value: HostConfig) -> None:
             except ValueError as error:
                 raise InvalidArgument(f'invalid IP address in add-host: "{address}"') from error
     for port, bindings in (value.port_bindings or {}).items():
-        parse_port(port)
+        if parse_port(port)[0] == 0:
+            raise InvalidArgument(f'invalid port specification: "{port}"')
         for binding in bindings or []:
             if binding.host_ip:
                 _address(binding.host_ip)

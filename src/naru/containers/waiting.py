@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from weakref import WeakSet
 
 from naru.containers.records import State, Status
 from naru.containers.streams import ConmonStdio
+
+_UNDER_WAY_S = 0.1
+
+
+async def wait_under_way(ended: asyncio.Event, ran_ns: int) -> None:
+    """Return when a run has gone on for a moment, or has ended. Docker takes that moment to start a container, and clients have
+    come to rely on finding a short command's output in the log right after."""
+    if (ran_s := ran_ns / 1e9) < _UNDER_WAY_S:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_UNDER_WAY_S - ran_s):
+                await ended.wait()
 
 
 class Waiters:
@@ -56,3 +69,43 @@ class PendingAttach:
             self.connected.set_result(stdio)
         elif stdio is not None:
             stdio.close()
+
+
+class Attaches:
+    """Those who are, or will be, attached to one container."""
+
+    def __init__(self) -> None:
+        self._pending: list[PendingAttach] = []
+        self._open: WeakSet[ConmonStdio] = WeakSet()
+
+    def add(self) -> PendingAttach:
+        self._pending.append(PendingAttach())
+        return self._pending[-1]
+
+    def drop(self, pending: PendingAttach) -> None:
+        if pending in self._pending:
+            self._pending.remove(pending)
+        pending.settle(None)
+
+    async def now(self, bundle: str) -> ConmonStdio:
+        """Streams of the run in this bundle. Raises ConnectionError, FileNotFoundError, TimeoutError."""
+        stdio = await ConmonStdio.connect(bundle)
+        self._open.add(stdio)
+        return stdio
+
+    async def connect(self, bundle: str) -> None:
+        """Give each that is pending its streams."""
+        waiting, self._pending = self._pending, []
+        for attach in waiting:
+            attach.settle(await self.now(bundle))
+
+    def release(self) -> None:
+        """There will be none."""
+        waiting, self._pending = self._pending, []
+        for attach in waiting:
+            attach.settle(None)
+
+    def drain(self) -> None:
+        """The run has ended: its last words are taken from conmon, whoever reads them or not."""
+        for stdio in list(self._open):
+            stdio.drain()

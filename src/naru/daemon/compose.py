@@ -13,19 +13,25 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import naru
-from naru.api.app import SERVER, SERVER_VERSION, App
+from naru.api.app import SERVER, App
+from naru.api.http import Handler
 from naru.api.routes.archives import ArchiveRoutes
 from naru.api.routes.builds import BuildRoutes
+from naru.api.routes.checkpoints import CheckpointRoutes
 from naru.api.routes.containers import ContainerRoutes
 from naru.api.routes.images import ImageRoutes
 from naru.api.routes.networks import NetworkRoutes
 from naru.api.routes.streams import StreamRoutes
 from naru.api.routes.system import SystemRoutes
 from naru.build.solve import Builder
+from naru.containers import remapcheck
 from naru.containers.adoption import Adoption
+from naru.containers.bringup import BringUp
+from naru.containers.checkpoints import Checkpoints
 from naru.containers.checks import Checks
 from naru.containers.commits import Commits
 from naru.containers.engine import Engine
@@ -37,24 +43,35 @@ from naru.containers.networking import Networking
 from naru.containers.owner import Owner
 from naru.containers.processes import Processes
 from naru.containers.records import Container
+from naru.containers.recovery import Recovery
+from naru.containers.remap import load as load_remap
 from naru.containers.service import Containers
 from naru.containers.steprunner import Steps
 from naru.containers.surroundings import Surroundings
 from naru.content.blobs import ContentStore
 from naru.daemon.config import Config, table_of
+from naru.daemon.live import Live, default_label
+from naru.daemon.observation import Observation
+from naru.daemon.parts import (
+    address_blocks,
+    bridge_options,
+    container_defaults,
+    own_runtime,
+    registry_config,
+    runtime_programs,
+)
 from naru.errors import Conflict, Unsupported
 from naru.events import Bus
 from naru.images.service import Images
 from naru.linux.cgroup import vacate_root
-from naru.linux.erase import Trash
 from naru.linux.files import write_atomic
 from naru.linux.host import Host, probe
+from naru.linux.trash import Trash
 from naru.logs.service import Logs
 from naru.networks.service import Networks
 from naru.oci.image import Platform
 from naru.remote.client import RegistryClient
 from naru.remote.fetch import Fetcher
-from naru.remote.hosts import RegistryConfig
 from naru.snapshots.overlay import Snapshots
 from naru.store.db import Database
 from naru.store.reserve import Reserve
@@ -64,14 +81,20 @@ log = logging.getLogger(__name__)
 
 _USER_AGENT = f"naru/{naru.__version__}"
 _ENGINE_ID_LIMIT = 100
-FIXED_HEADERS = [
-    ("Api-Version", "1.56"), ("Docker-Experimental", "false"), ("Ostype", "linux"), ("Server", SERVER),
-]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A daemon that is complete: what answers requests, and metrics if they are served, and what is reloaded."""
+
+    app: App
+    metrics: Handler | None
+    live: Live
 
 
 @asynccontextmanager
-async def running(config: Config) -> AsyncIterator[App]:
-    """What answers requests. Raises Conflict if another daemon has the data root, Unsupported for a host that cannot run containers."""
+async def running(config: Config) -> AsyncIterator[Running]:
+    """Raises Conflict if another daemon has the data root, Unsupported for a host that cannot run containers."""
     host = probe()
     _prepare_host(host)
     async with AsyncExitStack() as stack:
@@ -138,19 +161,29 @@ def _engine_id(config: Config) -> str:
     return made
 
 
-async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitStack) -> App:
+async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitStack) -> Running:
     """Bottom up: stores, then what uses them; then take up what runs; then the API."""
+    remap = await load_remap(config.userns_remap, config.exec_root, host.programs)
+    if remap is not None:
+        await asyncio.to_thread(remapcheck.check, remap, config.data_root)
     bus = Bus()
     store = ContentStore(os.path.join(config.data_root, "content"))
     trash = Trash(os.path.join(config.data_root, "trash"))
     stack.callback(trash.close)
     snapshots = Snapshots(os.path.join(config.data_root, "snapshots"), db, trash.throw)
     await asyncio.to_thread(snapshots.recover)
-    registry = _registry(config)
+    registry = RegistryClient(registry_config(config), _USER_AGENT)
     stack.push_async_callback(registry.close)
     platform = Platform.parse(host.machine)
     images = Images(store, snapshots, db, bus, platform, registry)
-    networks = Networks(db, bus, bridge=config.bridge, bip=config.bip or None, table=table_of(config.bridge))
+    images.limit(downloads=config.max_concurrent_downloads, uploads=config.max_concurrent_uploads)
+    networks = Networks(
+        db, bus, bridge=config.bridge, bip=config.bip or None, table=table_of(config.bridge), options=bridge_options(config),
+        blocks=address_blocks(config),
+    )  # fmt: skip
+    observation = Observation() if config.metrics_addr else None
+    if observation is not None:
+        observation.networks(networks)
     await networks.start()
     stack.callback(networks.close)
 
@@ -161,13 +194,14 @@ async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitSta
     stack.callback(logs.close)
     around = _surroundings(config, host, db, bus, runtime, images, snapshots, networks, trash, logs)
     around.log_default = config.log_config
+    around.networking.remap = remap
     images.uses = around.image_users
     containers = Containers(around, lambda owner: _spawn(group, owner))
     execs = Execs(around, group)
-    checks = Checks(execs, group)
+    checks = Checks(execs, group, Recovery(containers, group).begin)
     keeping = LogKeeping(around, logs)
     around.on_start, around.on_end = (keeping.begin, checks.begin), (keeping.end, checks.end)
-    await Adoption(around, lambda owner: _spawn(group, owner)).adopt()
+    await Adoption(around, lambda owner: _spawn(group, owner), BringUp(around, group)).adopt()
     keeping.resume()
 
     builder = Builder(
@@ -177,22 +211,17 @@ async def _compose(config: Config, host: Host, db: Database, stack: AsyncExitSta
     images.kept = builder.cache.blobs
     await images.recover()
     engine = Engine(
-        around, containers, execs, Processes(containers, host), Files(around), Commits(around), keeping, images, networks,
+        around, containers, execs, Processes(containers, host), Files(around), Commits(around),
+        Checkpoints(around, containers, enabled=config.experimental), keeping, images, networks,
         around.volumes, registry, bus,
     )  # fmt: skip
-    return _app(engine, builder, config)
-
-
-def _registry(config: Config) -> RegistryClient:
-    settings = RegistryConfig(
-        mirrors=config.registry_mirrors, insecure=config.insecure_registries, default_registry=config.default_registry
-    )
-    return RegistryClient(settings, _USER_AGENT)
+    return _serving(engine, builder, config, checks, observation)
 
 
 def _runtime(config: Config, host: Host) -> Runtime:
-    known = config.default_runtime in host.programs or "/" in config.default_runtime
-    return Runtime(host, config.exec_root, config.default_runtime if known else "runc")
+    own = own_runtime(config)
+    known = own in host.programs or "/" in own
+    return Runtime(host, config.exec_root, own if known else "runc", runtime_programs(config), default_label(config))
 
 
 def _surroundings(
@@ -230,23 +259,33 @@ def _surroundings(
         config.data_root,
         trash.throw,
         config.cgroup_parent.strip("/"),
+        container_defaults(config),
         owners,
     )
     return around
 
 
-def _app(engine: Engine, builder: Builder, config: Config) -> App:
-    runtime = engine.around.runtime.name
-    settings: dict[str, Any] = {
-        "id": _engine_id(config),
-        "server_version": SERVER_VERSION,
-        "component_versions": {"conmon": "", runtime: ""},
-    }
+def _serving(
+    engine: Engine, builder: Builder, config: Config, checks: Checks, observation: Observation | None
+) -> Running:
+    live = Live(config, engine, _engine_id(config))
+    system = SystemRoutes(engine, builder.cache, live.shown())
+    live.on_change = system.show
     groups = (
-        ContainerRoutes(engine), StreamRoutes(engine), ArchiveRoutes(engine), ImageRoutes(engine), NetworkRoutes(engine),
-        BuildRoutes(builder, engine.images), SystemRoutes(engine, builder.cache, settings),
+        ContainerRoutes(engine), CheckpointRoutes(engine), StreamRoutes(engine), ArchiveRoutes(engine), ImageRoutes(engine), NetworkRoutes(engine),
+        BuildRoutes(builder, engine.images), system,
     )  # fmt: skip
-    return App([route for group in groups for route in group.routes()], FIXED_HEADERS)
+    routes = [route for group in groups for route in group.routes()]
+    headers = [
+        ("Api-Version", "1.56"), ("Docker-Experimental", str(config.experimental).lower()), ("Ostype", "linux"),
+        ("Server", SERVER),
+    ]  # fmt: skip
+    least = system.shown.min_version
+    if observation is None:
+        return Running(App(routes, headers, least), None, live)
+    return Running(
+        App(observation.routes(routes), headers, least), observation.handler(engine, checks, system.shown.id), live
+    )
 
 
 def _spawn(group: asyncio.TaskGroup, owner: Owner) -> None:

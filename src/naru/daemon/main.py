@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import grp
 import logging
 import os
 import signal
-import socket
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 import naru
-from naru.api.http import Server
-from naru.daemon.compose import running
+from naru.api.exchange import Exchange
+from naru.api.guard import refusal
+from naru.api.http import Handler, Server
+from naru.api.status import error_body
+from naru.daemon import logs
+from naru.daemon.checks import host_and_port
+from naru.daemon.compose import Running, running
 from naru.daemon.config import Config, arguments, load
-from naru.errors import InvalidArgument, NaruError
+from naru.daemon.listen import Listener, listen, metrics_socket, tls_context
+from naru.daemon.live import Live
+from naru.daemon.notify import notify, reloading
+from naru.daemon.parts import container_defaults
+from naru.errors import NaruError
 from naru.linux.process import adopt_orphans, keep_descriptors
 from naru.linux.threads import share_memory
 
 log = logging.getLogger("naru.daemon")
 _SWITCH_S = 0.001  # how long a thread may keep the event loop waiting for the interpreter
-_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -34,12 +42,17 @@ def main(argv: Sequence[str]) -> int:
         return 0
     try:
         config = load(given)
-        level = _LEVELS["debug" if config.debug else config.log_level]
-        logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+        if given.validate:
+            validate(config)
+            print("configuration OK")
+            return 0
+        logs.configure(config)
+        for note in config.without_effect:
+            log.warning("%s", note)
         keep_descriptors()
         share_memory()
         sys.setswitchinterval(_SWITCH_S)
-        asyncio.run(serve(config))
+        asyncio.run(serve(config, partial(load, given), given))
     except NaruError as error:
         print(f"naru daemon: {error}", file=sys.stderr)
         return 1
@@ -52,33 +65,47 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-async def serve(config: Config) -> None:
-    """Until SIGTERM or SIGINT. Sockets accept when everything is taken up."""
+def validate(config: Config) -> None:
+    """Also the files that it names. Raises InvalidArgument."""
+    tls_context(config)
+    container_defaults(config)
+
+
+async def serve(config: Config, read: Callable[[], Config], given: argparse.Namespace) -> None:
+    """Until SIGTERM or SIGINT. Sockets accept when everything is taken up. `read` gives the configuration anew, at SIGHUP."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, _stop, stop)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)  # before there is anything to reload, it must not end us
     loop.add_signal_handler(signal.SIGUSR1, tell_tasks)
     os.umask(0o022)
     adopt_orphans()
-    async with running(config) as app:
-        server = Server(app)
-        sockets = [_listen(host, config.group) for host in config.hosts]
+    async with running(config) as daemon:
+        loop.add_signal_handler(signal.SIGHUP, _reload, daemon.live, read, given.config_file)
+        server = Server(daemon.app)
+        listeners = listen(config)
         try:
-            for sock in sockets:
-                await server.listen(sock)
+            await _accept(server, listeners, daemon, config)
             _write_pidfile(config)
-            _notify_ready()
             log.info("naru %s is ready on %s", naru.__version__, ", ".join(config.hosts))
-            await server.serve(stop)
+            notify("READY=1")
+            await server.serve(stop, lambda: _grace_s(daemon.live.config))
         finally:
-            for host, sock in zip(config.hosts, sockets, strict=True):
-                sock.close()
-                if host.startswith("unix://"):
-                    with suppress(FileNotFoundError):
-                        os.unlink(host.removeprefix("unix://"))
+            for listener in listeners:
+                listener.close()
             with suppress(FileNotFoundError):
                 os.unlink(_pidfile(config))
+
+
+async def _accept(server: Server, listeners: list[Listener], daemon: Running, config: Config) -> None:
+    for listener in listeners:
+        handler = _guarded(daemon.app, tls=listener.tls is not None) if listener.is_tcp else None
+        await server.listen(listener.sock, listener.tls, handler)
+    if daemon.metrics is not None:
+        address = host_and_port(config.metrics_addr, "metrics-addr")
+        await server.listen(metrics_socket(address), handler=daemon.metrics)
+        log.info("metrics are served at http://%s/metrics", config.metrics_addr)
 
 
 def tell_tasks() -> None:
@@ -87,43 +114,38 @@ def tell_tasks() -> None:
     log.warning("asyncio tasks: %d (%s)", kinds.total(), ", ".join(f"{n} {kind}" for kind, n in kinds.most_common(12)))
 
 
-def _listen(host: str, group: str) -> socket.socket:
-    scheme, _, rest = host.partition("://")
-    if scheme == "unix":
-        return _listen_unix(rest, group)
-    if scheme == "fd":  # systemd's first socket (sd_listen_fds(3))
-        return socket.socket(fileno=3)
-    name, _, port = rest.rpartition(":")
-    family = socket.AF_INET6 if ":" in name else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind((name.strip("[]") or "127.0.0.1", int(port)))
-    sock.listen(1024)
-    sock.setblocking(False)
-    return sock
+def _guarded(handler: Handler, *, tls: bool) -> Handler:
+    """The same for what may be asked over tcp, and 403 for the rest."""
+    own_name = os.uname().nodename
+
+    async def handle(exchange: Exchange) -> None:
+        why = refusal(exchange.headers, tls=tls, own_name=own_name)
+        if not why:
+            await handler(exchange)
+            return
+        await exchange.send(403, [("Content-Type", "application/json")], error_body(why))
+
+    return handle
 
 
-def _listen_unix(path: str, group: str) -> socket.socket:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    with suppress(FileNotFoundError):
-        os.unlink(path)  # of a daemon that died: the lock on the data root says that none lives
-    old = os.umask(0o117)
+def _stop(stop: asyncio.Event) -> None:
+    notify("STOPPING=1")
+    stop.set()
+
+
+def _reload(live: Live, read: Callable[[], Config], path: str) -> None:
+    log.info("Got signal to reload configuration", extra={"fields": {"config-file": path}})
+    notify(reloading())
     try:
-        sock.bind(path)
-    except OSError as error:
-        sock.close()
-        raise OSError(error.errno, f"cannot listen: {error.strerror or error}", path) from error
+        live.reload(read())
+    except NaruError as error:
+        log.error("Error reloading configuration", extra={"fields": {"error": str(error)}})
     finally:
-        os.umask(old)
-    if group:
-        try:
-            os.chown(path, 0, grp.getgrnam(group).gr_gid)
-        except KeyError as error:
-            raise InvalidArgument(f"group {group} does not exist") from error
-    sock.listen(1024)
-    sock.setblocking(False)
-    return sock
+        notify("READY=1")
+
+
+def _grace_s(config: Config) -> float | None:
+    return None if config.shutdown_timeout < 0 else float(config.shutdown_timeout)
 
 
 def _pidfile(config: Config) -> str:
@@ -133,11 +155,3 @@ def _pidfile(config: Config) -> str:
 def _write_pidfile(config: Config) -> None:
     with open(_pidfile(config), "w") as file:
         file.write(f"{os.getpid()}\n")
-
-
-def _notify_ready() -> None:
-    """Tell systemd, if it waits (sd_notify(3))."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-            sock.sendto(b"READY=1", "\0" + address[1:] if address.startswith("@") else address)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from naru.content.blobs import ContentStore
 from naru.errors import InvalidArgument, NotFound
 from naru.images.catalog import Catalog, Lease
-from naru.images.feed import through_pipe
+from naru.images.feed import Pour, through_pipe
 from naru.images.save import NAME, REF_NAME
 from naru.images.unpack import Unpacker
 from naru.linux.threads import finish_in_thread
@@ -76,19 +76,19 @@ class Loaded:
 
 
 async def load(
-    store: ContentStore, catalog: Catalog, unpacker: Unpacker, stream: AsyncIterator[bytes], platform: Platform | None
+    store: ContentStore, catalog: Catalog, unpacker: Unpacker, pour: Pour, platform: Platform | None
 ) -> list[Loaded]:
     """Every image of the archive (plain or compressed) is here, unpacked and named, when this returns them in order.
 
     Raises InvalidArgument, Unsupported, DataLoss for what is no such archive or contradicts itself, NotFound if it has
-    none for the platform; what stream raises. Images named before a failure stay.
+    none for the platform; what pour raises. Images named before a failure stay.
     """
     with catalog.lease() as lease:
 
         async def consume(fd: int) -> _Contents:
-            return await finish_in_thread(_take_in, store, lease, lambda count: os.read(fd, count))
+            return await finish_in_thread(_take_in, store, lease, fd)
 
-        contents = await through_pipe(stream, consume)
+        contents = await through_pipe(pour, consume)
         found = _images(store, contents, lease)
         for each in found:
             try:
@@ -108,9 +108,9 @@ def _clean(name: str) -> str:
     return posixpath.normpath("/" + name).lstrip("/")
 
 
-def _take_in(store: ContentStore, lease: Lease, read: Callable[[int], bytes]) -> _Contents:
+def _take_in(store: ContentStore, lease: Lease, fd: int) -> _Contents:
     contents = _Contents()
-    reader = TarReader(inflated(read)[1])
+    reader = TarReader(inflated(lambda count: os.read(fd, count), lambda buffer: os.readv(fd, [buffer]))[1])
     for entry in reader:
         name = _clean(entry.name)
         if entry.kind == FILE:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 from naru.content.blobs import ContentStore
 from naru.images.catalog import Catalog, Lease
-from naru.images.feed import through_pipe
+from naru.images.feed import Pour, through_pipe
 from naru.images.unpack import Unpacker
 from naru.images.values import Image, rfc3339
 from naru.linux.threads import finish_in_thread
@@ -62,12 +62,10 @@ class Maker:
         await self._unpacker.unpack(manifest, config)
         return Image(manifest.descriptor, manifest, config)
 
-    async def import_(
-        self, stream: AsyncIterator[bytes], ref: Reference | None, *, run: Json, message: str, platform: Platform
-    ) -> Image:
-        """An image of one layer, the tar that stream gives (plain or compressed), unpacked and named.
+    async def import_(self, pour: Pour, ref: Reference | None, *, run: Json, message: str, platform: Platform) -> Image:
+        """An image of one layer, the tar that is poured (plain or compressed), unpacked and named.
 
-        Raises InvalidArgument, Unsupported for what is no tar; what stream raises.
+        Raises InvalidArgument, Unsupported for what is no tar; what pour raises.
         """
 
         with self._catalog.lease() as lease:
@@ -77,7 +75,7 @@ class Maker:
                     store_archive, self._store, lambda count: os.read(fd, count), lease.add, limit_bytes=LIMIT_BYTES
                 )
 
-            layer = await through_pipe(stream, consume)
+            layer = await through_pipe(pour, consume)
             created = rfc3339(time.time_ns())
             image = await self.assemble(
                 None, [layer], lease, run=run, history=[History(created=created, comment=message)], created=created,

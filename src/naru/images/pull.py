@@ -65,6 +65,10 @@ class Puller:
         self._alone = OneAtATime()
         self._slots = asyncio.Semaphore(DOWNLOADS)
 
+    def limit(self, downloads: int) -> None:
+        """How many layers move at the same time from now on, besides those that do already."""
+        self._slots = asyncio.Semaphore(downloads or DOWNLOADS)
+
     async def pull(
         self, ref: Reference, platform: Platform | None, credentials: Credentials | None, report: Report
     ) -> tuple[Descriptor, bool]:

@@ -32,6 +32,10 @@ class Pusher:
         self._registry = registry
         self._slots = asyncio.Semaphore(UPLOADS)
 
+    def limit(self, uploads: int) -> None:
+        """How many layers move at the same time from now on, besides those that do already."""
+        self._slots = asyncio.Semaphore(uploads or UPLOADS)
+
     async def push(
         self, ref: Reference, platform: Platform | None, credentials: Credentials | None, report: Report
     ) -> None:

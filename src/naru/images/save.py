@@ -5,10 +5,10 @@ Written as it goes, entries in the order of names, times zero: the same images g
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from naru.content.blobs import ContentStore
 from naru.errors import NotFound
@@ -16,10 +16,13 @@ from naru.images.catalog import Catalog
 from naru.oci.digest import Digest
 from naru.oci.image import OCI_INDEX, Descriptor, Json, Manifest, Platform, dump_json
 from naru.snapshots.tarformat import DIR, Entry, encode_header, padding
+from naru.snapshots.tarstream import TarWriter
+
+if TYPE_CHECKING:
+    from naru.snapshots.tarstream import Sink
 
 NAME = "io.containerd.image.name"
 REF_NAME = "org.opencontainers.image.ref.name"
-_PIECE = 1 << 20
 
 
 @dataclass(slots=True)
@@ -67,19 +70,16 @@ def _path(digest: Digest) -> str:
     return f"blobs/{digest.algorithm}/{digest.hex}"
 
 
-async def save(store: ContentStore, planned: Plan) -> AsyncIterator[bytes]:
-    """The archive, piece by piece. Raises NotFound if a blob is deleted before its turn."""
+def save(store: ContentStore, planned: Plan, out: Sink) -> None:
+    """Write the archive; blocks. Raises NotFound if a blob is deleted before its turn, what out raises."""
+    archive = TarWriter(out)
     algorithms = sorted({digest.algorithm for digest in planned.blobs})
     for folder in ("blobs/", *(f"blobs/{algorithm}/" for algorithm in algorithms)):
-        yield encode_header(Entry(folder, DIR, mode=0o755))
+        archive.add(Entry(folder, DIR, mode=0o755))
     for digest in sorted(planned.blobs):
         fd = store.open(digest)
         try:
-            size = os.fstat(fd).st_size
-            yield encode_header(Entry(_path(digest), mode=0o444, size=size))
-            while piece := await asyncio.to_thread(os.read, fd, _PIECE):
-                yield piece
-            yield bytes(padding(size))
+            archive.add(Entry(_path(digest), mode=0o444, size=os.fstat(fd).st_size), fd)
         finally:
             os.close(fd)
     index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": planned.index}
@@ -89,5 +89,5 @@ async def save(store: ContentStore, planned: Plan) -> AsyncIterator[bytes]:
         "oci-layout": b'{"imageLayoutVersion":"1.0.0"}',
     }
     for name, data in documents.items():
-        yield encode_header(Entry(name, mode=0o444, size=len(data))) + data + bytes(padding(len(data)))
-    yield bytes(1024)
+        out.write(encode_header(Entry(name, mode=0o444, size=len(data))) + data + bytes(padding(len(data))))
+    archive.close()

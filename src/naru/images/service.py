@@ -5,7 +5,7 @@ short. It publishes the events; what they do is in the files beside this one.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,9 @@ from naru.snapshots.overlay import Snapshots
 from naru.store.db import Database
 
 if TYPE_CHECKING:
+    from naru.images.feed import Pour
     from naru.remote.auth import Credentials
+    from naru.snapshots.tarstream import Sink
 
 
 def _no_uses() -> Sequence[Use]:
@@ -57,6 +59,11 @@ class Images:
         self.platform = platform
         self.uses: Uses = _no_uses
         self.kept: Callable[[], Iterable[Digest]] = tuple  # blobs that others need: the results of builds
+
+    def limit(self, *, downloads: int, uploads: int) -> None:
+        """Layers that are fetched, and sent, at the same time; 0: as many as Docker's default."""
+        self._puller.limit(downloads)
+        self._pusher.limit(uploads)
 
     def _publish(self, action: str, id: str, name: str) -> None:
         self._bus.publish(Event("image", action, id, time.time_ns(), {"name": name}))
@@ -211,13 +218,13 @@ class Images:
         )  # fmt: skip
 
     async def import_(
-        self, stream: AsyncIterator[bytes], ref: Reference | None, *, run: Json, message: str = "",
+        self, pour: Pour, ref: Reference | None, *, run: Json, message: str = "",
         platform: Platform | None = None,
     ) -> Image:  # fmt: skip
-        """An image of one layer, the tar in stream. Raises InvalidArgument, Unsupported; nothing is left then."""
+        """An image of one layer, the tar that is poured. Raises InvalidArgument, Unsupported; nothing is left then."""
         ref = ref.with_default_tag() if ref is not None else None
         try:
-            image = await self._maker.import_(stream, ref, run=run, message=message, platform=platform or self.platform)
+            image = await self._maker.import_(pour, ref, run=run, message=message, platform=platform or self.platform)
         except BaseException:
             await self.collect()
             raise
@@ -226,17 +233,17 @@ class Images:
 
     # --- archives --------------------------------------------------------------------------------------------------
 
-    def save(self, names: Sequence[str], platform: Platform | None = None) -> AsyncIterator[bytes]:
-        """The archive, to be read piece by piece. Raises NotFound, InvalidArgument at once, before the first piece."""
+    def save(self, names: Sequence[str], platform: Platform | None = None) -> Callable[[Sink], None]:
+        """What writes the archive; it blocks. Raises NotFound, InvalidArgument at once, before the first byte."""
         planned = plan(self._catalog, names, platform)
         for digest, name in planned.saved:
             self._publish("save", digest, name)
-        return save(self._store, planned)
+        return lambda out: save(self._store, planned, out)
 
-    async def load(self, stream: AsyncIterator[bytes], platform: Platform | None, report: Report) -> None:
+    async def load(self, pour: Pour, platform: Platform | None, report: Report) -> None:
         """Every image of the archive is here when this returns. Raises InvalidArgument, Unsupported, DataLoss, NotFound."""
         try:
-            loaded = await load(self._store, self._catalog, self._unpacker, stream, platform)
+            loaded = await load(self._store, self._catalog, self._unpacker, pour, platform)
         finally:
             await self.collect()  # also after success: an archive may hold files that no image names
         for each in loaded:

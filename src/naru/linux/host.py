@@ -98,9 +98,12 @@ def _os_release() -> dict[str, str]:
     return out
 
 
-def probe(
-    programs: tuple[str, ...] = ("crun", "runc", "conmon", "docker-init", "tini-static", "catatonit", "tini"),
-) -> Host:
+_PROGRAMS = (
+    "crun", "runc", "conmon", "docker-init", "tini-static", "catatonit", "tini", "criu", "unshare", "nsenter", "cat",
+)  # fmt: skip
+
+
+def probe(programs: tuple[str, ...] = _PROGRAMS) -> Host:
     mounts = _mounts()
     uname = os.uname()
     release = _os_release()

@@ -67,16 +67,33 @@ class Without:
 
     async def run(self, work: Callable[[], T]) -> T:
         """What work returns, called in a thread that is in the namespace. Not cancellable once begun."""
-
-        def inside() -> T:
-            sys.unshare(sys.CLONE_FS)
-            sys.setns(self._fd, sys.CLONE_NEWNS)
-            return work()
-
-        return await asyncio.shield(asyncio.wrap_future(in_fresh_thread(_THREAD, inside)))
+        return await _run_in(self._fd, work)
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+async def run_in_namespace_of(pid: int, work: Callable[[], T]) -> T:
+    """The same in the mount namespace of a process. Raises OSError if it has ended."""
+    fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return await _run_in(fd, work)
+    finally:
+        os.close(fd)
+
+
+async def _run_in(fd: int, work: Callable[[], T]) -> T:
+    mine = os.dup(fd)  # the thread may outlive a caller that is cancelled
+
+    def inside() -> T:
+        try:
+            sys.unshare(sys.CLONE_FS)
+            sys.setns(mine, sys.CLONE_NEWNS)
+        finally:
+            os.close(mine)
+        return work()
+
+    return await asyncio.shield(asyncio.wrap_future(in_fresh_thread(_THREAD, inside)))
 
 
 def _private(work: Callable[[], T]) -> Callable[[], T]:

@@ -127,6 +127,14 @@ def kill_and_reap(pid: int) -> None:
     _ours.discard(pid)
 
 
+def wait(pid: int) -> int:
+    """The exit code of a child of ours (128 + n if signal n killed it), for a thread that may block."""
+    _, status = os.waitpid(pid, 0)
+    _ours.discard(pid)
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
 def reap(pid: int) -> None:
     """Let go of a child that has ended; of any other process, nothing."""
     with suppress(ChildProcessError):

@@ -1,4 +1,4 @@
-"""The system calls that Python's os module lacks, through ctypes: mount, umount2, unshare, setns, openat2, syncfs, prctl.
+"""The system calls that Python's os module lacks, through ctypes: those of mounts, namespaces, openat2, syncfs, prctl, setfsuid.
 
 Each raises OSError(errno, "call: reason", path). ctypes releases the GIL around the call.
 """
@@ -8,12 +8,15 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 libc = ctypes.CDLL(None, use_errno=True)
 
 # <sched.h>
 CLONE_NEWNS = 0x00020000
 CLONE_FS = 0x00000200
+CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 
 # <sys/mount.h>
@@ -38,7 +41,12 @@ _AT_RECURSIVE = 0x8000
 _AT_FDCWD = -100
 _SYS_OPEN_TREE = 428
 _SYS_MOVE_MOUNT = 429
+_SYS_MOUNT_SETATTR = 442
 _MOVE_MOUNT_F_EMPTY_PATH = 4
+_MOUNT_ATTR_IDMAP = 0x00100000
+_AT_EMPTY_PATH = 0x1000
+
+_CAPABILITY_VERSION_3 = 0x20080522  # <linux/capability.h>
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -87,9 +95,9 @@ def openat2(dir_fd: int, path: str, flags: int, mode: int = 0, resolve: int = RE
     return check(result, "openat2", path)
 
 
-def clone_tree(path: str) -> int:
+def clone_tree(path: str, *, recursive: bool = True) -> int:
     """A descriptor of a detached copy of the mounts at path and below; they are gone when it is closed (open_tree(2))."""
-    flags = OPEN_TREE_CLONE | os.O_CLOEXEC | _AT_RECURSIVE
+    flags = OPEN_TREE_CLONE | os.O_CLOEXEC | (_AT_RECURSIVE if recursive else 0)
     return check(libc.syscall(_SYS_OPEN_TREE, _AT_FDCWD, os.fsencode(path), flags), "open_tree", path)
 
 
@@ -100,3 +108,28 @@ def move_mount(tree: int, target: str) -> None:
     """
     result = libc.syscall(_SYS_MOVE_MOUNT, tree, b"", _AT_FDCWD, os.fsencode(target), _MOVE_MOUNT_F_EMPTY_PATH)
     check(result, "move_mount", target)
+
+
+def idmap(tree: int, user_namespace: int, path: str) -> None:
+    """Show the mount at the root of a detached tree, of what is at `path`, with the owners that they are in a user
+    namespace (mount_setattr(2), MOUNT_ATTR_IDMAP). EINVAL: its file system cannot do that."""
+    attributes = struct.pack("=QQQQ", _MOUNT_ATTR_IDMAP, 0, 0, user_namespace)
+    result = libc.syscall(_SYS_MOUNT_SETATTR, tree, b"", _AT_EMPTY_PATH, attributes, len(attributes))
+    check(result, "mount_setattr (idmap)", path)
+
+
+@contextmanager
+def file_owner(uid: int, gid: int) -> Iterator[None]:
+    """Within, what the calling thread, which is root, makes belongs to others; its capabilities stay (setfsuid(2))."""
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    kept = ctypes.create_string_buffer(24)
+    check(libc.capget(header, kept), "capget")
+    try:
+        libc.setfsgid(gid)
+        libc.setfsuid(uid)
+        check(libc.capset(header, kept), "capset")  # the kernel takes those of files away with user 0
+        yield
+    finally:
+        libc.setfsuid(0)
+        libc.setfsgid(0)
+        check(libc.capset(header, kept), "capset")

@@ -28,8 +28,11 @@ _OVERLAP = "invalid pool request: Pool overlaps with other one on this address s
 _USAGE_LIMIT = 2**64 - 1  # the API's number has no more bits
 
 
-def default_pools(seed: str = "", version: int = 4) -> Iterator[Subnet]:
-    """The subnets that are tried, in order, for a network that names none.
+Blocks = Sequence[tuple[str, int]]  # (block of IPv4 addresses, length of the prefix of the subnets cut from it)
+
+
+def default_pools(seed: str = "", version: int = 4, blocks: Blocks = ()) -> Iterator[Subnet]:
+    """The subnets that are tried, in order, for a network that names none; `blocks` in place of Docker's.
 
     In IPv6 those of one unique local /48 (RFC 4193), made of the seed: two hosts do not choose the same.
     """
@@ -37,13 +40,13 @@ def default_pools(seed: str = "", version: int = 4) -> Iterator[Subnet]:
         block = hashlib.blake2b(seed.encode(), digest_size=5).digest()
         yield from IPv6Network((b"\xfd" + block + bytes(10), 48)).subnets(new_prefix=64)
         return
-    for prefix, length in _DEFAULT_POOLS:
+    for prefix, length in blocks or _DEFAULT_POOLS:
         yield from IPv4Network(prefix).subnets(new_prefix=length)
 
 
-def choose_subnet(taken: Collection[Subnet], seed: str = "", version: int = 4) -> Subnet:
+def choose_subnet(taken: Collection[Subnet], seed: str = "", version: int = 4, blocks: Blocks = ()) -> Subnet:
     """The first default pool that overlaps nothing taken (other networks, routes of the host). Raises Unavailable."""
-    for subnet in default_pools(seed, version):
+    for subnet in default_pools(seed, version, blocks):
         if not _overlaps(subnet, taken):
             return subnet
     raise Unavailable("all predefined address pools have been fully subnetted")
@@ -116,13 +119,14 @@ def settle(
     seed: str = "",
     gateways: Collection[int] = (4, 6),
     several: bool = False,
+    blocks: Blocks = (),
 ) -> tuple[Pool, ...]:
     """The pools of a new network, each with its subnet and gateway chosen: those asked for, then one for each IP version
     that has none. Pools of versions that the network does not have are left out.
 
     taken: subnets of other networks; routed: of the host's routes, avoided when we choose but allowed when asked for;
     seed: of unique local prefixes; gateways: the versions in which one is chosen if not given; several: the network may
-    have more than one subnet of a version. Raises InvalidArgument (all that is wrong), Forbidden (overlap, several),
+    have more than one subnet of a version; blocks: where IPv4 subnets are cut from. Raises InvalidArgument (all that is wrong), Forbidden (overlap, several),
     Unavailable (nothing left), Internal (no address for a gateway).
     """
     wanted = list(pools)
@@ -133,7 +137,7 @@ def settle(
     held = list(taken)
     settled: list[Pool] = []
     for version, pool in found:
-        subnet = _prefix(pool.subnet) if pool.subnet else choose_subnet([*held, *routed], seed, version)
+        subnet = _prefix(pool.subnet) if pool.subnet else choose_subnet([*held, *routed], seed, version, blocks)
         if subnet.is_multicast:
             raise InvalidArgument(f"multicast subnet '{next(subnet.hosts())}/{subnet.prefixlen}' is not allowed")
         if _overlaps(subnet, held):

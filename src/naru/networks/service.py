@@ -60,7 +60,8 @@ _log = logging.getLogger(__name__)
 
 class Networks:
     """bridge: name of the default bridge's interface; bip: its address with prefix; table: name of the firewall table,
-    to be different for each daemon of a host. Use from one event loop, in the namespace where the bridges shall be."""
+    to be different for each daemon of a host; options: driver options of the default bridge, over Docker's; blocks: where
+    subnets are cut from for networks that name none. Use from one event loop, in the namespace where the bridges shall be."""
 
     def __init__(
         self,
@@ -71,7 +72,11 @@ class Networks:
         bip: str | None = None,
         table: str = "naru",
         resolv_conf: str = "/etc/resolv.conf",
+        options: Mapping[str, str] | None = None,
+        blocks: ipam.Blocks = (),
     ) -> None:
+        self._options = {**_DEFAULT_OPTIONS, **(options or {}), OPTION_NAME: bridge}
+        self._blocks = blocks
         self._bridge = bridge
         self._bip = bip
         self._bus = bus
@@ -234,7 +239,8 @@ class Networks:
                 self._catalog.put(Network(secrets.token_hex(32), name, driver, time.time_ns()))
             return
         wanted = _bip(self._bip)
-        if known is not None and known.bridge == self._bridge and (wanted is None or known.pools == (wanted,)):
+        same = known is not None and known.bridge == self._bridge and (wanted is None or known.pools == (wanted,))
+        if same and known is not None and known.options == self._options:
             return
         if known is not None and self._catalog.endpoints_on(known.id):
             _log.warning("the default bridge stays %s %s: containers are on it", known.bridge, known.pools[0].subnet)
@@ -242,14 +248,16 @@ class Networks:
         own = [pool.subnet for pool in known.pools] if known else []
         others = [subnet for subnet in self._catalog.subnets() if str(subnet) not in own]
         try:
-            pools = ipam.settle([wanted or Pool()], others, routed)
+            kept = list(known.pools) if same and known is not None else [wanted or Pool()]
+            pools = ipam.settle(kept, others, routed, blocks=self._blocks)
         except (Forbidden, Unavailable) as error:
             raise Internal(f"default bridge {self._bridge}: {error}") from error
         if known is not None:
             await in_thread("default bridge", partial(bridge.remove, known.bridge))
         network_id = known.id if known else secrets.token_hex(32)
-        options = {**_DEFAULT_OPTIONS, OPTION_NAME: self._bridge}
-        self._catalog.put(Network(network_id, name, BRIDGE, time.time_ns(), pools, self._bridge, options=options))
+        self._catalog.put(
+            Network(network_id, name, BRIDGE, time.time_ns(), pools, self._bridge, options=dict(self._options))
+        )
 
     async def _start_firewall(self) -> None:
         try:
@@ -295,6 +303,7 @@ class Networks:
             seed=default.id if default else "",
             gateways=[version for version, mode in modes.items() if mode != ISOLATED],
             several=network.driver != BRIDGE,
+            blocks=self._blocks,
         )
 
     def _check_name(self, name: str) -> None:

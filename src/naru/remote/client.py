@@ -7,6 +7,7 @@ which a daemon that starts must not wait for.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -48,11 +49,18 @@ class RegistryClient:
         if opened is not None:
             await opened.close()
 
+    def configure(self, config: RegistryConfig) -> None:
+        """From the next question on. What is under way goes on with the hosts it has chosen."""
+        self.config = config
+        if self._opened is not None:
+            self._opened.config = config
+            self._opened.limits = replace(self._opened.limits, retries=config.retries)
+
     def _transport(self) -> Transport:
         if self._opened is None:
             from naru.remote.transport import Limits, Transport  # noqa: PLC0415 - see the module's docstring
 
-            self._opened = Transport(self.config, self._user_agent, self._limits or Limits())
+            self._opened = Transport(self.config, self._user_agent, self._limits or Limits(retries=self.config.retries))
         return self._opened
 
     async def resolve(self, ref: Reference, credentials: Credentials | None) -> tuple[Descriptor, bytes]:

@@ -42,6 +42,7 @@ class RegistryConfig:
     mirrors: tuple[str, ...] = ()  # of docker.io: host[:port] or http(s)://host[:port]
     insecure: tuple[str, ...] | None = None  # host[:port] or CIDR; None: not configured, loopback is insecure
     default_registry: str = ""  # host[:port] that serves docker.io's names instead of Docker Hub
+    attempts: int = 5  # at one transfer, the first included
     trusted_realms: tuple[str, ...] = ()  # hosts of token servers that may see credentials of registries elsewhere
 
     def __post_init__(self) -> None:
@@ -54,6 +55,10 @@ class RegistryConfig:
                 raise InvalidArgument(f"invalid insecure registry: {entry!r} is neither host[:port] nor CIDR")
         if self.default_registry:
             split_host(self.default_registry)
+
+    @property
+    def retries(self) -> int:
+        return max(0, self.attempts - 1)
 
     def endpoints(self, host: str, *, push: bool) -> tuple[Endpoint, ...]:
         """The servers of the registry called `host` in references, in the order to ask them; never empty."""

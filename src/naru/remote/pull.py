@@ -33,14 +33,22 @@ _PROGRESS_BYTES = 1 << 20  # an attempt that brought this much has earned a fres
 
 
 async def from_any(transport: Transport, endpoints: Iterable[Endpoint], ask: Callable[[Server], Awaitable[T]]) -> T:
-    """What the first endpoint that can answers; the last one's error if none can."""
+    """What the first endpoint that can answers; the registry's own error if none can, or, where it cannot be reached, a
+    mirror's word that there is no such thing."""
     *mirrors, origin = endpoints
+    unknown: Unknown | None = None
     for endpoint in mirrors:
         try:
             return await ask(await transport.server(endpoint))
-        except NaruError:
-            continue  # a mirror is a courtesy: whatever is wrong with it, the registry itself is asked
-    return await ask(await transport.server(origin))
+        except NaruError as error:  # a mirror is a courtesy: whatever is wrong with it, the registry itself is asked
+            if isinstance(error, Unknown):
+                unknown = unknown or error
+    try:
+        return await ask(await transport.server(origin))
+    except Unreachable as error:
+        if unknown is not None:
+            raise unknown from error
+        raise
 
 
 async def resolve(transport: Transport, ref: Reference, credentials: Credentials | None) -> tuple[Descriptor, bytes]:

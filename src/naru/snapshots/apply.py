@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import isal
 
 import naru.errors
-import naru.snapshots.unpack_child
 from naru.content.blobs import ContentStore
 from naru.errors import DataLoss, Internal, InvalidArgument, NaruError, Unavailable
 from naru.linux.process import Child, kill_and_reap, spawn
@@ -28,9 +27,10 @@ from naru.snapshots.walk import open_dir
 LIMIT_BYTES = 1 << 38  # uncompressed size of one archive; the free space of the disk is the other limit
 MEMORY_BYTES = 1 << 30
 _PYTHON = os.path.realpath(sys.executable)
-_SCRIPT = os.path.abspath(naru.snapshots.unpack_child.__file__)
-_SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(_SCRIPT)))
+_SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(naru.errors.__file__)))
 _LIBRARIES = os.path.dirname(os.path.dirname(os.path.abspath(isal.__file__)))
+# A module, unlike a script, is compiled once and for all.
+_BOOT = f"import sys; sys.path[:0] = {[_SOURCE, _LIBRARIES]!r}; from naru.snapshots.unpack_child import run; run()"
 _OURS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EROFS)
 
 
@@ -38,7 +38,7 @@ _OURS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE, errn
 class Unpacked:
     """What the child reports."""
 
-    diff_id: Digest  # of the whole uncompressed stream
+    diff_id: Digest | None  # of the whole uncompressed stream, if it is a layer
     size_bytes: int
     entries: int
     disk_bytes: int
@@ -72,7 +72,7 @@ async def extract_layer(
             raise
     finally:
         os.close(blob)
-    return Staged(path, unpacked.diff_id, unpacked.disk_bytes, unpacked.implied)
+    return Staged(path, diff_id, unpacked.disk_bytes, unpacked.implied)
 
 
 async def apply_layer(
@@ -91,10 +91,11 @@ async def apply_layer(
 
 async def extract_into(
     root: int, folder: str, archive: int, *, no_overwrite_dir_non_dir: bool = False,
-    owner: tuple[int, int] | None = None, limit_bytes: int = LIMIT_BYTES,
+    owner: tuple[int, int] | None = None, user_namespace: int = -1, limit_bytes: int = LIMIT_BYTES,
 ) -> Unpacked:  # fmt: skip
     """Unpack the tar (of any compression) that can be read from `archive` into `folder` of the tree `root`, which is
-    taken as `/`: links in folder and in the archive lead nowhere else. `owner` replaces the owners in the archive.
+    taken as `/`: links in folder and in the archive lead nowhere else. `owner` replaces the owners in the archive. With a
+    descriptor of a user namespace it is done by that one's root, with its ids.
 
     Raises InvalidArgument, Unsupported, Unavailable; entries before the faulty one have been written.
     """
@@ -107,7 +108,7 @@ async def extract_into(
         ids,
         "/" + folder.lstrip("/"),
     ]
-    return await _run(root, archive, settings)
+    return await _run(root, archive, settings, user_namespace)
 
 
 async def _unpack(blob: int, target: str, limit_bytes: int) -> Unpacked:
@@ -120,11 +121,12 @@ async def _unpack(blob: int, target: str, limit_bytes: int) -> Unpacked:
         os.close(root)
 
 
-async def _run(root: int, archive: int, settings: list[str]) -> Unpacked:
-    argv = [_PYTHON, "-I", "-S", "-X", "utf8", _SCRIPT, _SOURCE, _LIBRARIES, str(os.getpid()), *settings]
+async def _run(root: int, archive: int, settings: list[str], user_namespace: int = -1) -> Unpacked:
+    argv = [_PYTHON, "-I", "-S", "-X", "utf8", "-c", _BOOT, str(os.getpid()), *settings, "01"[user_namespace >= 0]]
+    inside = {} if user_namespace < 0 else {4: user_namespace}
     report, faults = (os.memfd_create(name, os.MFD_CLOEXEC) for name in ("report", "faults"))
     try:
-        child = Child(spawn(argv, env={}, fds={0: archive, 1: report, 2: faults, 3: root}))
+        child = Child(spawn(argv, env={}, fds={0: archive, 1: report, 2: faults, 3: root, **inside}))
         try:
             code = await child.wait_exit()
         except asyncio.CancelledError:
@@ -143,7 +145,7 @@ def _judge(fields: list[str]) -> Unpacked:
     kind, *rest = fields
     if kind == "ok":
         digest, size, entries, disk, *implied = rest
-        return Unpacked(Digest.parse(digest), int(size), int(entries), int(disk), tuple(implied))
+        return Unpacked(Digest.parse(digest) if digest else None, int(size), int(entries), int(disk), tuple(implied))
     if kind == "OSError":
         number, entry, reason = rest
         fault = Unavailable if int(number) in _OURS else InvalidArgument

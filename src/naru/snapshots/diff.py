@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from isal import isal_zlib
 
@@ -21,9 +22,13 @@ from naru.oci.digest import Digest, Hasher
 from naru.oci.image import OCI_LAYER_GZIP, Descriptor
 from naru.snapshots.extract import OPAQUE_MARK, OPAQUE_XATTR, WHITEOUT, is_whiteout, kept_xattr
 from naru.snapshots.overlay import Snapshots
+from naru.snapshots.sinks import Copied
 from naru.snapshots.tarformat import BLOCKDEV, CHAR, DIR, FIFO, FILE, HARDLINK, SYMLINK, Entry
 from naru.snapshots.tarstream import TarWriter
 from naru.snapshots.walk import Found, open_dir, walk
+
+if TYPE_CHECKING:
+    from naru.snapshots.tarstream import Owners, Sink
 
 _BATCH = 1 << 18
 _GZIP = 31  # zlib's window bits for a gzip header and trailer
@@ -71,7 +76,7 @@ class LayerWriter:
         self._batch = bytearray()
         self._size = 0
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         self._batch += data
         if len(self._batch) >= _BATCH:
             self._flush()
@@ -95,15 +100,15 @@ def write_layer(snapshots: Snapshots, key: str, store: ContentStore, claim: Clai
     try:
         with store.ingest() as ingest:
             layer = LayerWriter(ingest, claim)
-            _tar_dir(top, "", layer.write, whiteouts=True)
+            _tar_dir(top, "", Copied(layer.write), whiteouts=True)
             return layer.commit()
     finally:
         os.close(top)
 
 
-def tar_tree(root: Root, path: str, out: Callable[[bytes], object], *, name: str = "") -> None:
+def tar_tree(root: Root, path: str, out: Sink, *, name: str = "", owners: Owners | None = None) -> None:
     """Write the file or the tree at path, beneath root, as a tar whose first entry is called `name`; with no name, the
-    content of the directory alone. A link at path itself is written as a link. Raises OSError, InvalidArgument.
+    content of the directory alone. A link at path itself is written as a link. `owners` renames owners. Raises OSError, InvalidArgument.
     """
     fd = root.open(path, os.O_PATH | os.O_NOFOLLOW)
     try:
@@ -111,20 +116,20 @@ def tar_tree(root: Root, path: str, out: Callable[[bytes], object], *, name: str
         if stat.S_ISDIR(found.st_mode):
             top = open_dir(".", fd)
             try:
-                _tar_dir(top, name, out, whiteouts=False)
+                _tar_dir(top, name, out, whiteouts=False, owners=owners)
             finally:
                 os.close(top)
             return
         with root.parent(path) as (folder, last):
-            writer = TarWriter(out)
+            writer = TarWriter(out, owners)
             _add(writer, Found(name or last, last, folder, os.stat(last, dir_fd=folder, follow_symlinks=False)), {})
             writer.close()
     finally:
         os.close(fd)
 
 
-def _tar_dir(top: int, name: str, out: Callable[[bytes], object], *, whiteouts: bool) -> None:
-    writer = TarWriter(out)
+def _tar_dir(top: int, name: str, out: Sink, *, whiteouts: bool, owners: Owners | None = None) -> None:
+    writer = TarWriter(out, owners)
     links: dict[tuple[int, int], str] = {}
     if name:
         writer.add(_entry(name + "/", DIR, os.fstat(top), _xattrs(top)))
@@ -193,7 +198,7 @@ def _add(writer: TarWriter, found: Found, links: dict[tuple[int, int], str]) -> 
                 return
             entry = _entry(found.path, FILE, now, _xattrs(fd))
             entry.size = now.st_size if stat.S_ISREG(now.st_mode) else 0
-            writer.add(entry, lambda count: os.read(fd, count))
+            writer.add(entry, fd)
         finally:
             os.close(fd)
         return

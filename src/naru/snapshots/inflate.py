@@ -7,8 +7,6 @@ gzip headers are read here: isal 1.9 misreads one with a file name or an extra f
 
 from __future__ import annotations
 
-from isal import igzip_lib
-
 from naru.errors import InvalidArgument
 
 TYPE_CHECKING = False
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
 _SNIFF = 1 << 10
 _IN = 1 << 16
 _OUT = 1 << 18
+_PLAIN = 1 << 20  # the pipes that archives come through hold as much
 _ZSTD_IN = 1 << 11  # zstandard bounds no output: at its densest (4 bytes a 128 KiB block) this much becomes 64 MiB
 _ZSTD_WINDOW_LIMIT_BYTES = 1 << 27
 _XZ_MEMORY_LIMIT_BYTES = 1 << 28
@@ -75,15 +74,21 @@ class _Source:
         raise InvalidArgument("unexpected EOF")
 
 
-def inflated(read: Callable[[int], bytes]) -> tuple[str, Callable[[], bytes]]:
+def inflated(
+    read: Callable[[int], bytes], read_into: Callable[[memoryview], int] | None = None
+) -> tuple[str, Callable[[], bytes | memoryview]]:
     """(compression, more): the kind found ("" for none), and a function that gives the next plain bytes, b"" at the end.
 
-    `read(n)` gives up to n bytes, b"" at the end. `more` raises InvalidArgument for damaged or cut streams.
+    `read(n)` gives up to n bytes, b"" at the end. What is not compressed is read by `read_into`, if given, into one buffer:
+    what `more` has given changes at its next call then. `more` raises InvalidArgument for damaged or cut streams.
     """
     source = _Source(read)
     head = source.peek(6)
     kind = next((kind for magic, kind in _MAGIC if head.startswith(magic)), "")
     source.piece = _IN
+    if not kind and read_into is not None:
+        straight = _straight(source, read_into)
+        return kind, lambda: next(straight, b"")
     pieces = _DECODERS[kind](source)
     return kind, lambda: next(pieces, b"")
 
@@ -92,7 +97,15 @@ def _plain(source: _Source) -> Iterator[bytes]:
     return iter(source.some, b"")
 
 
-def _gzip_member(source: _Source) -> _Decompressor:
+def _straight(source: _Source, read_into: Callable[[memoryview], int]) -> Iterator[bytes | memoryview]:
+    if head := source.some():
+        yield head
+    buffer = memoryview(bytearray(_PLAIN))
+    while count := read_into(buffer):
+        yield buffer[:count]
+
+
+def _after_gzip_header(source: _Source) -> None:
     header = source.peek(10)
     if len(header) < 10 or header[:3] != b"\x1f\x8b\x08" or header[3] & 0xE0:
         raise InvalidArgument("gzip: invalid header")
@@ -106,8 +119,6 @@ def _gzip_member(source: _Source) -> _Decompressor:
             source.skip_text()
     if flags & 2:  # FHCRC
         source.skip(2)
-    member: _Decompressor = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP_NO_HDR_VER)
-    return member
 
 
 def _members(
@@ -129,13 +140,20 @@ def _members(
         source.put_back(member.unused_data)
 
 
+# Each library is loaded when it is needed: import time is part of every unpack. It is loaded before the first piece is
+# asked for, since the child that unpacks has no library folder any more by then.
+
+
 def _gzip(source: _Source) -> Iterator[bytes]:
+    from isal import igzip_lib  # noqa: PLC0415
+
+    def member(source: _Source) -> _Decompressor:
+        _after_gzip_header(source)
+        made: _Decompressor = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP_NO_HDR_VER)
+        return made
+
     faults: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # isal's stub calls the class an instance
-    return _members(source, _gzip_member, "gzip", (faults,))
-
-
-# The other three are rare, and are loaded when they occur: import time is part of every unpack. They are loaded before
-# the first piece is asked for, since the child that unpacks has no library folder any more by then.
+    return _members(source, member, "gzip", (faults,))
 
 
 def _zstd(source: _Source) -> Iterator[bytes]:

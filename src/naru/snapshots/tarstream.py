@@ -28,10 +28,21 @@ from naru.snapshots.tarformat import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Protocol
+
+    class Sink(Protocol):
+        """Where an archive goes."""
+
+        def write(self, data: bytes) -> object: ...
+
+        def send_file(self, fd: int, size_bytes: int) -> object:
+            """Exactly that many bytes of the file, from its position; zeros for what it does not have. Raises OSError."""
+            ...
+
+    Owners = Callable[[int, int], tuple[int, int]]  # (user, group) → those of the archive
 
 ENTRY_LIMIT = 4_000_000
 _METADATA_PER_ENTRY = 4  # a name, a link and a pax header; one to spare
-_PIECE = 1 << 20
 _ZEROS = bytes(BLOCK)
 
 
@@ -42,10 +53,10 @@ def truncated() -> InvalidArgument:
 class TarReader:
     """Iterate for the entries; `copy` takes the body of the last one, which is skipped if nobody does.
 
-    `more()` returns some bytes, b"" at the end. Raises InvalidArgument, Unsupported, and what `more` raises.
+    `more()` returns some bytes, which may change at the next call; none at the end. Raises InvalidArgument, Unsupported, and what `more` raises.
     """
 
-    def __init__(self, more: Callable[[], bytes]) -> None:
+    def __init__(self, more: Callable[[], bytes | memoryview]) -> None:
         self._more = more
         self._piece = memoryview(b"")
         self._body = 0  # bytes of the current entry not yet taken
@@ -60,7 +71,7 @@ class TarReader:
             yield entry
 
     def copy(self, write: Callable[[memoryview], object]) -> None:
-        """Hand the rest of the current body to write, piece by piece."""
+        """Hand the rest of the current body to write, piece by piece, each good until write returns."""
         while self._body:
             piece = self._some(self._body)
             self._body -= len(piece)
@@ -172,22 +183,22 @@ class TarReader:
 
 
 class TarWriter:
-    """Entries into a tar, in the order given. `out` takes the bytes; `close` ends the archive, not what is behind out."""
+    """Entries into a tar, in the order given. `close` ends the archive, not what is behind `out`. `owners` says what an
+    owner (user, group) is called in the archive."""
 
-    def __init__(self, out: Callable[[bytes], object]) -> None:
+    def __init__(self, out: Sink, owners: Owners | None = None) -> None:
         self._out = out
+        self._owners = owners
 
-    def add(self, entry: Entry, read: Callable[[int], bytes] | None = None) -> None:
-        """Write entry; `read(n)` gives its body. One that ends early (a file cut short as we read it) is filled up with
-        zeros, as GNU tar does: the size has been written already."""
-        self._out(encode_header(entry))
-        left = entry.size
-        while left:
-            piece = read(min(left, _PIECE)) if read is not None else b""
-            self._out(piece or bytes(min(left, _PIECE)))
-            left -= len(piece) or min(left, _PIECE)
+    def add(self, entry: Entry, body: int = -1) -> None:
+        """Write entry; `body` is the descriptor of its content. One that ends early (a file cut short as we read it) is
+        filled up with zeros, as GNU tar does: the size has been written already."""
+        if self._owners is not None:
+            entry.uid, entry.gid = self._owners(entry.uid, entry.gid)
+        self._out.write(encode_header(entry))
         if entry.size:
-            self._out(bytes(padding(entry.size)))
+            self._out.send_file(body, entry.size)
+            self._out.write(bytes(padding(entry.size)))
 
     def close(self) -> None:
-        self._out(bytes(2 * BLOCK))
+        self._out.write(bytes(2 * BLOCK))

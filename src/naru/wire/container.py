@@ -268,6 +268,12 @@ class ExecRequest(_Wire, frozen=True, rename="pascal", kw_only=True):
     cmd: list[str] | None = None
 
 
+class CheckpointCreate(_Wire, frozen=True, rename="pascal", kw_only=True):
+    checkpoint_id: str = msgspec.field(default="", name="CheckpointID")
+    checkpoint_dir: str = ""
+    exit: bool = False
+
+
 class ExecStart(_Wire, frozen=True, rename="pascal", kw_only=True):
     detach: bool = False
     tty: bool = False

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import stat
-import zlib
-from collections.abc import AsyncIterator
 from typing import Any
 
 from naru.api.app import Request, Route
@@ -15,6 +13,7 @@ from naru.containers.engine import Engine
 from naru.containers.files import PathStat
 from naru.errors import InvalidArgument
 from naru.oci import reference
+from naru.snapshots.sinks import compressed
 from naru.wire.container import Config
 from naru.wire.decode import decode_object, encode
 
@@ -52,27 +51,28 @@ class ArchiveRoutes:
 
     async def get(self, request: Request) -> None:
         owner = self._engine.containers.find(request["name"])
-        found, stream = await self._engine.files.read_archive(owner, _path(request))
-        headers = [_TAR, ("X-Docker-Container-Path-Stat", _stat_header(found))]
-        if "gzip" in request.header("accept-encoding"):
-            headers.append(("Content-Encoding", "gzip"))
-            stream = _gzip(stream)
-        await request.stream(headers, stream)
+        async with self._engine.files.read_archive(owner, _path(request)) as (found, write):
+            headers = [_TAR, ("X-Docker-Container-Path-Stat", _stat_header(found))]
+            if "gzip" in request.header("accept-encoding"):
+                headers.append(("Content-Encoding", "gzip"))
+                await request.produce(headers, lambda out: compressed(write, out))
+            else:
+                await request.produce(headers, write)
         owner.announce("archive-path")
 
     async def put(self, request: Request) -> None:
         query = request.query
         owner = self._engine.containers.find(request["name"])
         await self._engine.files.write_archive(
-            owner, _path(request), request.exchange.body.pieces(), keep_kind=query.flag("noOverwriteDirNonDir"),
+            owner, _path(request), request.exchange.body.pour, keep_kind=query.flag("noOverwriteDirNonDir"),
             copy_owner=query.flag("copyUIDGID"),
         )  # fmt: skip
         await request.done(200)
 
     async def export(self, request: Request) -> None:
         owner = self._engine.containers.find(request["name"])
-        stream = await self._engine.files.export(owner)
-        await request.stream([("Content-Type", "application/octet-stream")], stream)
+        async with self._engine.files.export(owner) as write:
+            await request.produce([("Content-Type", "application/octet-stream")], write)
 
     async def changes(self, request: Request) -> None:
         owner = self._engine.containers.find(request["name"])
@@ -112,11 +112,3 @@ def _stat_header(found: PathStat) -> str:
         "name": found.name, "size": found.size, "mode": mode, "mtime": rfc3339(found.mtime_ns) if found.mtime_ns else "1970-01-01T00:00:00Z", "linkTarget": found.link_target,
     }  # fmt: skip
     return base64.b64encode(encode(value)).decode()
-
-
-async def _gzip(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    squeeze = zlib.compressobj(1, zlib.DEFLATED, 31)
-    async for piece in stream:
-        if data := squeeze.compress(piece):
-            yield data
-    yield squeeze.flush()

@@ -48,7 +48,7 @@ class BuildRoutes:
                 if not quiet:
                     report(progress)
 
-            async with receive(exchange.body.pieces(), self._builder.scratch) as context:
+            async with receive(exchange.body.pour, self._builder.scratch) as context:
                 order = BuildRequest(
                     context=context, dockerfile=query.text("dockerfile") or "Dockerfile", tags=tuple(query.all("t")),
                     build_args=arguments, labels={name: str(value) for name, value in labels.items()},

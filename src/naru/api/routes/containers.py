@@ -14,7 +14,7 @@ from naru.api.parameters import parse_until
 from naru.api.stats import empty_sample, sample
 from naru.containers.engine import Engine
 from naru.containers.records import Container, Status
-from naru.errors import Internal, InvalidArgument, NaruError, NotFound, Unsupported
+from naru.errors import Internal, InvalidArgument, NaruError, NotFound
 from naru.events import Event
 from naru.oci.image import Platform
 from naru.wire.container import CreateRequest, UpdateRequest
@@ -94,15 +94,18 @@ class ContainerRoutes:
                 log_path=engine.log_path(record),
                 size=size,
                 links=engine.networking.links(record),
+                apparmor=engine.around.shown_apparmor(record),
             )
         )
 
     # -- verbs ----------------------------------------------------------------------------------------------------------
 
     async def start(self, request: Request) -> None:
-        if request.query.text("checkpoint"):
-            raise Unsupported("checkpoints are not supported yet")
-        await self._engine.containers.start(request["name"])
+        if checkpoint := request.query.text("checkpoint"):
+            directory = request.query.text("checkpoint-dir")
+            await self._engine.checkpoints.start(request["name"], checkpoint, directory)
+        else:
+            await self._engine.containers.start(request["name"])
         await request.done()
 
     async def stop(self, request: Request) -> None:

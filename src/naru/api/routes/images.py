@@ -89,7 +89,7 @@ class ImageRoutes:
 
         async def work(report: Report) -> None:
             image = await self._images.import_(
-                request.exchange.body.pieces(), ref_or_none, run=run, message=message, platform=platform
+                request.exchange.body.pour, ref_or_none, run=run, message=message, platform=platform
             )
             report(Progress(status=str(image.id)))
 
@@ -140,13 +140,13 @@ class ImageRoutes:
         await self._save(request, [request["name"]])
 
     async def _save(self, request: Request, names: list[str]) -> None:
-        await request.stream([_TAR], self._images.save(names, _platform_json(request.query)))
+        await request.produce([_TAR], self._images.save(names, _platform_json(request.query)))
 
     async def load(self, request: Request) -> None:
         platform = _platform_json(request.query)
 
         async def work(report: Report) -> None:
-            await self._images.load(request.exchange.body.pieces(), platform, report)
+            await self._images.load(request.exchange.body.pour, platform, report)
 
         await stream_progress(request, work, at_once=True)
 

@@ -160,7 +160,7 @@ class StreamRoutes:
             _detach_keys(body.detach_keys)
         except InvalidArgument as error:
             raise Internal(f"Invalid escape keys ({body.detach_keys}) provided") from error
-        made = await self._engine.execs.create(owner, body)
+        made = await self._engine.execs.create(owner, body, request["name"])
         await request.answer({"Id": made.id}, 201)
 
     async def exec_start(self, request: Request) -> None:
@@ -192,16 +192,18 @@ class StreamRoutes:
             stdio.close()
             await duplex.write(_message(item.failure, tty))
             return
+        detached = False
         try:
             detach = _detach_keys(asked.detach_keys)
             detached = await pump(duplex, stdio, tty=tty, stdin=asked.attach_stdin, outputs=outputs, detach=detach)
         finally:
             stdio.close()
+            if duplex.closed.is_set() and not detached:
+                execs.abandon(item)
         if detached:
             item.owner.announce("exec_detach", execID=item.id)
             return
         if duplex.closed.is_set():
-            execs.kill(item)  # a process that nobody will ever read again
             return
         await item.ended.wait()  # the exit code is there before the stream ends: clients ask for it right after
         if item.failure:

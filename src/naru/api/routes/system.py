@@ -6,17 +6,18 @@ import asyncio
 import os
 import platform as python_platform
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import naru
 from naru.api import listing
-from naru.api.app import MAX_VERSION, MIN_VERSION, Request, Route
+from naru.api.app import MAX_VERSION, SERVER_VERSION, Request, Route
 from naru.api.credentials import from_json
 from naru.api.events import Selection, event_json
 from naru.api.images import entry_json
 from naru.api.parameters import parse_timestamp, rfc3339
 from naru.api.routes.networks import volume_json
+from naru.api.shown import Shown, registry_json
 from naru.build.cache import Cache, CacheRow
 from naru.containers import cdi
 from naru.containers.engine import Engine
@@ -38,10 +39,14 @@ _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 class SystemRoutes:
-    def __init__(self, engine: Engine, cache: Cache, settings: Mapping[str, Any]) -> None:
+    def __init__(self, engine: Engine, cache: Cache, shown: Shown) -> None:
         self._engine = engine
         self._cache = cache
-        self._settings = settings  # what `info` shows of the configuration
+        self.shown = shown
+
+    def show(self, shown: Shown) -> None:
+        """The configuration has been reloaded."""
+        self.shown = shown
 
     def routes(self) -> list[Route]:
         swarm = [
@@ -80,24 +85,26 @@ class SystemRoutes:
 
     async def version(self, request: Request) -> None:
         host = self._engine.host
-        newest, oldest = (f"{major}.{minor}" for major, minor in (MAX_VERSION, MIN_VERSION))
+        shown = self.shown
+        newest, oldest = (f"{major}.{minor}" for major, minor in (MAX_VERSION, shown.min_version))
         built = "1970-01-01T00:00:00.000000000+00:00"
         arch = _MACHINES.get(host.machine, host.machine)
         details = {
-            "ApiVersion": newest, "Arch": arch, "BuildTime": built, "Experimental": "false", "GitCommit": "",
+            "ApiVersion": newest, "Arch": arch, "BuildTime": built,
+            "Experimental": str(shown.experimental).lower(), "GitCommit": "",
             "GoVersion": f"python{python_platform.python_version()}", "KernelVersion": host.kernel, "MinAPIVersion": oldest,
             "Os": "linux", "Naru": naru.__version__,
         }  # fmt: skip
-        components: list[Json] = [{"Name": "Engine", "Version": self._settings["server_version"], "Details": details}]
+        components: list[Json] = [{"Name": "Engine", "Version": SERVER_VERSION, "Details": details}]
         components += [
-            {"Name": name, "Version": version, "Details": {"GitCommit": ""}}
-            for name, version in self._settings["component_versions"].items()
+            {"Name": name, "Version": "", "Details": {"GitCommit": ""}} for name in ("conmon", shown.runtime_program)
         ]
         await request.answer(
             {
                 "Platform": {"Name": f"Naru {naru.__version__}"}, "Components": components,
-                "Version": self._settings["server_version"], "ApiVersion": newest, "MinAPIVersion": oldest, "GitCommit": "",
+                "Version": SERVER_VERSION, "ApiVersion": newest, "MinAPIVersion": oldest, "GitCommit": "",
                 "GoVersion": details["GoVersion"], "Os": "linux", "Arch": arch, "KernelVersion": host.kernel, "BuildTime": built,
+                **({"Experimental": True} if shown.experimental else {}),
             }
         )  # fmt: skip
 
@@ -105,15 +112,13 @@ class SystemRoutes:
         engine, host = self._engine, self._engine.host
         records = engine.containers.all()
         count = {status: sum(record.state.status is status for record in records) for status in Status}
-        registry = engine.registry.config
-        mirrors = [mirror if "://" in mirror else f"https://{mirror}" for mirror in registry.mirrors]
-        mirrors = [mirror.rstrip("/") + "/" for mirror in mirrors]
+        shown = self.shown
+        folders = shown.cdi_spec_dirs or cdi.FOLDERS
         has = host.controllers.__contains__
         v2 = host.cgroup_version == 2
-        label, program = engine.around.runtime.label, engine.around.runtime.name
         await request.answer(
             {
-                "ID": self._settings["id"], "Containers": len(records), "ContainersRunning": count[Status.RUNNING],
+                "ID": shown.id, "Containers": len(records), "ContainersRunning": count[Status.RUNNING],
                 "ContainersPaused": count[Status.PAUSED],
                 "ContainersStopped": len(records) - count[Status.RUNNING] - count[Status.PAUSED],
                 "Images": len(engine.images.list()), "Driver": "overlayfs",
@@ -123,28 +128,26 @@ class SystemRoutes:
                     "Log": list(LOG_DRIVERS),
                 },
                 "MemoryLimit": has("memory"), "SwapLimit": host.swap_limit, "CpuCfsPeriod": has("cpu"), "CpuCfsQuota": has("cpu"),
-                "CPUShares": has("cpu"), "CPUSet": has("cpuset"), "PidsLimit": has("pids"), "IPv4Forwarding": True, "Debug": False,
+                "CPUShares": has("cpu"), "CPUSet": has("cpuset"), "PidsLimit": has("pids"), "IPv4Forwarding": True, "Debug": shown.debug,
                 "NFd": len(os.listdir("/proc/self/fd")), "OomKillDisable": has("memory") and not v2,
                 "NGoroutines": len(asyncio.all_tasks()), "SystemTime": rfc3339(time.time_ns()), "LoggingDriver": engine.around.log_default.type,
                 "CgroupDriver": "cgroupfs", "CgroupVersion": str(host.cgroup_version), "NEventsListener": engine.bus.listeners,
                 "KernelVersion": host.kernel, "OperatingSystem": host.os_name, "OSVersion": host.os_version, "OSType": "linux",
                 "Architecture": host.machine, "IndexServerAddress": "https://index.docker.io/v1/",
-                "RegistryConfig": {
-                    "IndexConfigs": {"docker.io": {"Mirrors": mirrors or None, "Name": "docker.io", "Official": True, "Secure": True}},
-                    "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8"], "Mirrors": mirrors or None,
-                },
+                "RegistryConfig": registry_json(engine.registry.config),
                 "NCPU": host.cpus, "MemTotal": host.memory_bytes, "GenericResources": None,
                 "DockerRootDir": engine.around.data_root, "HttpProxy": "", "HttpsProxy": "", "NoProxy": "", "Name": host.name,
-                "Labels": [], "ExperimentalBuild": False, "ServerVersion": self._settings["server_version"],
-                "Runtimes": {name: {"path": host.programs.get(program, program)} for name in (label, program)}, "DefaultRuntime": label,
+                "Labels": list(shown.labels), "ExperimentalBuild": shown.experimental, "ServerVersion": SERVER_VERSION,
+                "Runtimes": shown.runtimes_json(), "DefaultRuntime": shown.default_runtime,
                 "Swarm": {
                     "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": "",
                     "RemoteManagers": None,
                 },
-                "LiveRestoreEnabled": True, "Isolation": "", "InitBinary": "docker-init", "ContainerdCommit": {"ID": ""},
+                "LiveRestoreEnabled": True, "Isolation": "", "InitBinary": shown.init_path or "docker-init", "ContainerdCommit": {"ID": ""},
                 "RuncCommit": {"ID": ""}, "InitCommit": {"ID": ""},
-                "SecurityOptions": ["name=seccomp,profile=builtin", *(["name=cgroupns"] if v2 else [])],
-                "CDISpecDirs": list(cdi.FOLDERS), **_vendor_devices(request), "FirewallBackend": {"Driver": "nftables"}, "Warnings": None,
+                "SecurityOptions": shown.security_options(), "CDISpecDirs": list(folders), **_vendor_devices(request, folders),
+                "FirewallBackend": {"Driver": "nftables"}, "Warnings": shown.warnings(),
+                **({"DefaultAddressPools": [{"Base": b, "Size": n} for b, n in shown.pools]} if shown.pools else {}),
             }
         )  # fmt: skip
 
@@ -260,9 +263,9 @@ class SystemRoutes:
         await request.answer({"Status": "Login Succeeded", **({"IdentityToken": token} if token else {})})
 
 
-def _vendor_devices(request: Request) -> Json:
+def _vendor_devices(request: Request, folders: Sequence[str]) -> Json:
     """`DiscoveredDevices` (API 1.50): what CDI files describe now; absent when they describe nothing."""
-    names = sorted(cdi.read().devices) if request.at_least(1, 50) else []
+    names = sorted(cdi.read(folders).devices) if request.at_least(1, 50) else []
     return {"DiscoveredDevices": [{"Source": "cdi", "ID": name} for name in names]} if names else {}
 
 

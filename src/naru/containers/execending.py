@@ -1,0 +1,68 @@
+"""The end of an exec that nobody wants any more: its client has vanished, or it is a probe that takes too long.
+
+A signal for the runtime's process is not enough, which may pass it on or not; the process in the container is signalled itself, with
+its process group: what a script has started goes with the script. What has taken a session or group of its own (a daemon, the
+jobs of an interactive shell) is left to itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+
+GRACE_S = 10.0
+_KILL_S = 5.0
+
+
+# What one hears whose terminal is gone, and one that is to end. (Interactive shells do not heed SIGTERM.) What is stopped goes on,
+# so that it hears it.
+HANG_UP, TERMINATE = (signal.SIGHUP, signal.SIGCONT), (signal.SIGTERM, signal.SIGCONT)
+
+
+async def end(pid: int, runtime_pid: int, ended: asyncio.Event, numbers: Sequence[int] = ()) -> None:
+    """End the process `pid` that the runtime's process `runtime_pid` has executed; `ended` is set at its end.
+
+    With signals it is asked first, and has GRACE_S until SIGKILL.
+    """
+    if numbers:
+        _signal(pid, runtime_pid, numbers)
+        if await _within(ended, GRACE_S):
+            return
+    _signal(pid, runtime_pid, (signal.SIGKILL,))
+    if not await _within(ended, _KILL_S):  # a grandchild has the runtime's pipes, or it never came to execute anything
+        with suppress(ProcessLookupError):
+            os.kill(runtime_pid, signal.SIGKILL)
+
+
+async def _within(ended: asyncio.Event, timeout_s: float) -> bool:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await ended.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+def _signal(pid: int, runtime_pid: int, numbers: Sequence[int]) -> None:
+    """To the process and its group, if it is still the runtime's child: a pid may have gone to somebody else."""
+    if _parent(pid) != runtime_pid:
+        pid = runtime_pid  # the process has not begun, or has ended
+    with suppress(ProcessLookupError):
+        whole = os.getpgid(pid) == pid
+        for number in numbers:
+            if whole:
+                os.killpg(pid, number)
+            else:
+                os.kill(pid, number)
+
+
+def _parent(pid: int) -> int:
+    """0 for a process that does not exist."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return int(file.read().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
