@@ -18,6 +18,7 @@ from naru.containers import criu, lifecycle, monitor
 from naru.containers.ending import Restarting, take_down
 from naru.containers.happening import happening
 from naru.containers.health import Health
+from naru.containers.inbox import Inbox
 from naru.containers.launching import LaunchFailure, launch
 from naru.containers.lifecycle import Action, Event
 from naru.containers.records import Container, Status, to_json
@@ -44,13 +45,10 @@ class Owner:
         self.attaches = Attaches()
         self.health: Health | None = None  # of its last run, if that was checked
         self._waiters = Waiters()
-        self._queue: asyncio.Queue[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = asyncio.Queue()
+        self._inbox = Inbox(record.id)
         self._watch = Watch(
-            around.runtime.exits,
-            record.id,
-            on_end=lambda: self._submit(self._on_exit),
-            on_first_end=self.attaches.drain,
-        )
+            around.runtime.exits, record.id, on_end=lambda: self._inbox.submit(self._on_exit), on_first_end=self.attaches.drain
+        )  # fmt: skip
         self._burial: asyncio.Future[None] | None = None  # of the last run, under way
         self._removed = False
         self._restarting = Restarting()
@@ -61,7 +59,7 @@ class Owner:
 
     async def ask(self, work: Callable[[], Awaitable[T]]) -> T:
         """Have the owner do this, after what was asked before. It is done even if the asker is cancelled."""
-        return await asyncio.shield(self._submit(work))
+        return await asyncio.shield(self._inbox.submit(work))
 
     def waiter(self, condition: str) -> asyncio.Future[int]:
         """The future exit code for `not-running`, `next-exit` or `removed`; drop it with `forget`."""
@@ -78,24 +76,9 @@ class Owner:
     async def run(self) -> None:
         """The owner's life; ends when the container has been removed."""
         while not self._removed:
-            work, future = await self._queue.get()
-            try:
-                result = await work()
-            except NaruError as error:
-                _fail(future, error)
-            except OSError as error:  # of the host's disk or kernel, which is not a fault of ours
-                log.error("container %s: %s", self.record.id[:12], error)
-                _fail(future, Internal(f"container {self.record.id}: {error.filename or ''}: {error.strerror}"))
-            except Exception as error:
-                log.exception("container %s: %s", self.record.id[:12], error)
-                _fail(future, Internal(f"container {self.record.id}: {error}"))
-            else:
-                if not future.done():
-                    future.set_result(result)
+            await self._inbox.serve_next()
         await self._wait_buried()
-        while not self._queue.empty():
-            _, future = self._queue.get_nowait()
-            _fail(future, Conflict(f"container {self.record.id} is marked for removal and cannot be changed"))
+        self._inbox.refuse(Conflict(f"container {self.record.id} is marked for removal and cannot be changed"))
 
     # -- commands: run inside `ask` -----------------------------------------------------------------------------
 
@@ -244,25 +227,16 @@ class Owner:
 
     def _note_failure(self, failure: LaunchFailure) -> None:
         self.attaches.release()
-        self._publish(
-            error=str(failure),
-            exit_code=failure.code,
-            status=Status.CREATED if not self.record.state.started_ns else Status.EXITED,
-        )
+        status = Status.EXITED if self.record.state.started_ns else Status.CREATED
+        self._publish(error=str(failure), exit_code=failure.code, status=status)
         if self.record.host.auto_remove:
-            asyncio.get_running_loop().call_soon(self._submit, lambda: self.remove(force=True, volumes=True))
+            asyncio.get_running_loop().call_soon(self._inbox.submit, lambda: self.remove(force=True, volumes=True))
 
     # -- the end ----------------------------------------------------------------------------------------------------
 
     def watch(self, process: Process) -> None:
         """Be told when this monitor ends; for one that has ended already, at once."""
         self._watch.begin(process, self.record.state.pid)
-
-    def _submit(self, work: Callable[[], Awaitable[T]]) -> asyncio.Future[T]:
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        future.add_done_callback(lambda f: f.cancelled() or f.exception())
-        self._queue.put_nowait((work, future))
-        return future
 
     async def _on_exit(self) -> None:
         if Action.SETTLE in self.step(Event.EXITED).actions:
@@ -286,7 +260,7 @@ class Owner:
         self.announce("die", exitCode=str(end.code), execDuration=str(end.ran_ns(state.started_ns) // 10**9))
         if delay_ns is not None:
             restarts = state.restart_count + 1
-            self._restarting.arm(delay_ns, lambda: self._submit(lambda: self._restart_now(restarts)))
+            self._restarting.arm(delay_ns, lambda: self._inbox.submit(lambda: self._restart_now(restarts)))
         self._waiters.ended(end.code)
         self.bury_soon()
         if auto_remove and self.record.host.auto_remove and delay_ns is None:
@@ -306,16 +280,13 @@ class Owner:
 
     async def _end_now(self, *, auto_remove: bool = False) -> None:
         state = self.record.state
-        process = Process(state.monitor_pid, state.monitor_start)
         self.cgroup().kill()
         if not await self._watch.wait_end_within(monitor.KILL_GRACE_S):
             if not self.cgroup().pids():  # it is the monitor that does not end
-                process.kill()
+                Process(state.monitor_pid, state.monitor_start).kill()
             if not await self._watch.wait_end_within(1.0):
-                raise Internal(
-                    f'cannot remove container "{self.record.name}": could not kill: tried to kill container, but did not '
-                    "receive an exit event"
-                )
+                why = "could not kill: tried to kill container, but did not receive an exit event"
+                raise Internal(f'cannot remove container "{self.record.name}": {why}')
         await self._settle(auto_remove=auto_remove)
 
     async def _wait_buried(self) -> None:
@@ -370,17 +341,10 @@ class Owner:
             raise
 
     def _store(self) -> None:
+        record = self.record
         self._around.db.write(
-            "UPDATE container SET name = ?, record = ? WHERE id = ?",
-            self.record.name,
-            to_json(self.record),
-            self.record.id,
+            "UPDATE container SET name = ?, record = ? WHERE id = ?", record.name, to_json(record), record.id
         )
 
     def announce(self, action: str, **attributes: str) -> None:
         self._around.bus.publish(happening(self.record, action, self._around.now_ns(), attributes))
-
-
-def _fail(future: asyncio.Future[Any], error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
