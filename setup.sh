@@ -51,7 +51,7 @@ E2
 }
 
 setup_tests() {
-  apt_install iproute2 openssh-client openssl procps # what some tests look with
+  apt_install iproute2 openssh-client openssl procps strace # what some tests look with
   setup_docker
 }
 

@@ -118,7 +118,8 @@ def differences(worker: Worker, there: dict[str, Any]) -> list[str]:
             "rm": {known.state, "absent", "exited"},
         }[known.doing]  # fmt: skip
         if status not in allowed:
-            out.append(f"{known.name}: {status}, but known as {known.state}, doing {known.doing or 'nothing'}")
+            state = found.attrs["State"] if found else {}
+            out.append(f"{known.name}: {status}, but known as {known.state}, doing {known.doing or 'nothing'}: {state}")
     names = {known.name for known in worker.containers.values()}
     out += [
         f"{name}: back from the dead ({each.status})"
