@@ -79,7 +79,7 @@ peer
 subject
 mkdir "$dir/image" "$dir/image/bin"
 cp /bin/busybox "$dir/image/bin/"
-for name in sh true sleep; do ln -s busybox "$dir/image/bin/$name"; done
+for name in sh true sleep yes head seq; do ln -s busybox "$dir/image/bin/$name"; done
 for socket in "unix://$dir/docker.sock" "unix://$dir/naru.sock" ${PEER:+"${PEER#*=}"}; do
   tar -C "$dir/image" -c . | docker -H "$socket" import - demo-bench:1 >/dev/null
 done

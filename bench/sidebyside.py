@@ -6,21 +6,24 @@ bench/sidebyside.py --engine docker=unix:///run/docker.sock --engine naru=unix:/
 
 Prints the median of each case in milliseconds, and how many times as long the first engine took as each of the others.
 The first round only warms up. The image must have sh, true and sleep. Standard library only; `*_cli` and `ps_docker` need a docker
-client, `ps_naru` needs naru. With --pid, the memory (PSS) of these processes is told before the cases and after.
+client, `ps_naru` and `run_own` need naru. logs, storm and cp are measured a third as often. With --pid, the memory (PSS) of these processes is told before the cases and after.
 """
 
 from __future__ import annotations
 
 import argparse
 import http.client
+import io
 import json
 import os
 import socket
 import statistics
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -130,6 +133,105 @@ def exec_cli(engine: Engine) -> float:
         return timed(lambda: engine.client("docker", "exec", id, "true"))
 
 
+def run_own(engine: Engine) -> float:
+    """`run --rm IMAGE true` by each engine's own client."""
+    program = "naru" if engine.name == "naru" else "docker"
+    return timed(lambda: engine.client(program, "run", "--rm", engine.image, "true"))
+
+
+def kill_rm(engine: Engine) -> float:
+    """Remove a running container by force."""
+    id = engine.create("sleep", "600")
+    engine.request("POST", f"/containers/{id}/start")
+    return timed(lambda: engine.remove(id))
+
+
+def storm(engine: Engine) -> float:
+    """For each of 40 short containers that 8 clients run between them."""
+    with ThreadPoolExecutor(8) as clients:
+        return timed(lambda: list(clients.map(lambda _: engine.remove(engine.run("true")), range(40)))) / 40
+
+
+def _log(engine: Engine, id: str, query: str) -> int:
+    """Bytes of the answer."""
+    connection = _Connection(engine.url.removeprefix("unix://"))
+    connection.request("GET", f"/v1.41/containers/{id}/logs?stdout=1{query}")
+    response, size = connection.getresponse(), 0
+    while piece := response.read(1 << 20):
+        size += len(piece)
+    connection.close()
+    return size
+
+
+def logs_200MB(engine: Engine) -> float:
+    """From start until 200 MB of lines of 70 bytes have been followed to their end."""
+    id = engine.create("sh", "-c", f"yes {'0123456789' * 7} | head -c 200000000")
+
+    def work() -> None:
+        engine.request("POST", f"/containers/{id}/start")
+        if _log(engine, id, "&follow=1") < 200_000_000:
+            raise RuntimeError(f"{engine.name}: a part of the log is missing")
+
+    try:
+        return timed(work)
+    finally:
+        engine.remove(id)
+
+
+def read_logs(engine: Engine) -> float:
+    """A finished log of 1,000,000 lines."""
+    id = engine.run("seq", "1000000")
+    try:
+        return timed(lambda: _log(engine, id, ""))
+    finally:
+        engine.remove(id)
+
+
+def _archive(engine: Engine, id: str, method: str, path: str, body: bytes | None = None) -> int:
+    connection = _Connection(engine.url.removeprefix("unix://"))
+    connection.request(
+        method, f"/v1.41/containers/{id}/archive?path={path}", body, {"Content-Type": "application/x-tar"}
+    )
+    response = connection.getresponse()
+    size = len(response.read())
+    connection.close()
+    if response.status != 200:
+        raise RuntimeError(f"{engine.name}: archive: {response.status}")
+    return size
+
+
+def _file_of_128MiB() -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        member = tarfile.TarInfo("blob")
+        member.size = 128 << 20
+        tar.addfile(member, io.BytesIO(os.urandom(1 << 20) * 128))
+    return out.getvalue()
+
+
+def cp_in(engine: Engine) -> float:
+    data = _file_of_128MiB()
+    with engine.sleeper() as id:
+        return timed(lambda: _archive(engine, id, "PUT", "/", data))
+
+
+def cp_out(engine: Engine) -> float:
+    with engine.sleeper() as id:
+        _archive(engine, id, "PUT", "/", _file_of_128MiB())
+        return timed(lambda: _archive(engine, id, "GET", "/blob"))
+
+
+def exit_to_wait(engine: Engine) -> float:
+    """From the death of a container's first process (of a signal) until `wait` has answered."""
+    with engine.sleeper() as id:
+        pid = int(engine.request("GET", f"/containers/{id}/json")["State"]["Pid"])
+        with ThreadPoolExecutor(1) as waiter:
+            answer = waiter.submit(engine.request, "POST", f"/containers/{id}/wait")
+            time.sleep(0.05)  # it waits
+            took = timed(lambda: (os.kill(pid, 9), answer.result()))
+        return took
+
+
 def ps(program: str) -> Callable[[Engine], float]:
     return lambda engine: timed(lambda: engine.client(program, "ps"))
 
@@ -142,9 +244,19 @@ CASES: dict[str, Callable[[Engine], float]] = {
     "cycle_api": cycle_api,
     "exec_api": exec_api,
     "exec_cli": exec_cli,
+    "run_own": run_own,
+    "kill_rm": kill_rm,
+    "exit_to_wait": exit_to_wait,
+    "storm": storm,
+    "logs_200MB": logs_200MB,
+    "read_logs": read_logs,
+    "cp_in": cp_in,
+    "cp_out": cp_out,
     "ps_docker": ps("docker"),
     "ps_naru": ps("naru"),
 }
+
+SLOW = {"storm", "logs_200MB", "read_logs", "cp_in", "cp_out"}
 
 
 def measure(case: Callable[[Engine], float], engines: list[Engine], rounds: int) -> tuple[dict[str, float], list[str]]:
@@ -206,7 +318,7 @@ def main() -> int:
     )
     failed = False
     for name in given.cases or CASES:
-        medians, failures = measure(CASES[name], engines, given.rounds)
+        medians, failures = measure(CASES[name], engines, max(3, given.rounds // 3) if name in SLOW else given.rounds)
         cells = [f"{medians[e.name]:12.1f}" if e.name in medians else f"{'failed':>12}" for e in engines]
         for e in others:
             known = first.name in medians and e.name in medians

@@ -6,9 +6,10 @@ A launch either ends with the first process running, or leaves nothing and says 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from naru.containers import criu, monitor, validate
@@ -54,13 +55,18 @@ async def launch(
             undo.push_async_callback(around.runtime.bury, record.id, around.cgroup(record))
             sandbox = around.networking.sandbox(record)
             undo.callback(sandbox.close)
-            join = around.networking.join(record, sandbox, undo)
+            # Interfaces are made while the runtime makes the rest, and holds the first process back: not sooner, since until then
+            # it is our own thread that would be held up by it.
+            spawned = asyncio.Event()
+            join = partial(around.networking.join, record, sandbox, undo)
             if checkpoint:  # its processes run at once, and expect their network
-                await _both(asyncio.to_thread(sandbox.make), join)
+                await _both(asyncio.to_thread(sandbox.make), join())
                 process, pid = await _create(around, record, bundle, sandbox, undo, checkpoint)
                 await attaches.connect(bundle)
-            else:  # interfaces are made while the runtime makes the rest, and holds the first process back
-                (process, pid), _ = await _both(_create(around, record, bundle, sandbox, undo), join)
+            else:
+                (process, pid), _ = await _both(
+                    _create(around, record, bundle, sandbox, undo, on_spawn=spawned.set), _after(spawned, join)
+                )
                 await attaches.connect(bundle)
                 if sandbox.shift is not None:
                     rlimits.impose(pid, validate.rlimits(record.host), record.host.oom_score_adj)
@@ -77,7 +83,13 @@ async def launch(
 
 
 async def _create(
-    around: Surroundings, record: Container, bundle: str, sandbox: Sandbox, undo: AsyncExitStack, checkpoint: str = ""
+    around: Surroundings,
+    record: Container,
+    bundle: str,
+    sandbox: Sandbox,
+    undo: AsyncExitStack,
+    checkpoint: str = "",
+    on_spawn: Callable[[], None] = lambda: None,
 ) -> tuple[Process, int]:
     """The container, with its first process waiting to be let go: (monitor, pid)."""
     try:
@@ -95,10 +107,11 @@ async def _create(
             record.id, in_namespace,
             log_path=around.log_path(record), log_max_bytes=backstop_bytes(record.host.log_config), tty=record.config.tty,
             stdin=record.config.open_stdin, leave_stdin_open=not record.config.stdin_once,
-            restore=criu.restore_words(around.host, checkpoint) if checkpoint else (),
+            restore=criu.restore_words(around.host, checkpoint) if checkpoint else (), on_spawn=on_spawn,
         )  # fmt: skip
     except BaseException as error:
-        sandbox.close()  # nobody waits for it any longer
+        sandbox.close()  # nobody is to wait for it any longer
+        on_spawn()
         if checkpoint and isinstance(error, RuntimeFailure):
             raise RuntimeFailure(criu.reason(f"{bundle}/{criu.RESTORE_LOG}", str(error))) from error
         raise
@@ -121,6 +134,11 @@ def _described(around: Surroundings, record: Container, bundle: str, sandbox: Sa
 async def _abandon(around: Surroundings, record: Container, process: Process) -> None:
     await monitor.end(process, around.cgroup(record))
     reap(process.pid)
+
+
+async def _after(event: asyncio.Event, work: Callable[[], Awaitable[T]]) -> T:
+    await event.wait()
+    return await work()
 
 
 async def _both(first: Awaitable[T], second: Awaitable[U]) -> tuple[T, U]:

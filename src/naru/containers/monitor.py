@@ -140,12 +140,13 @@ class Runtime:
         stdin: bool,
         leave_stdin_open: bool = False,
         restore: Sequence[str] = (),
+        on_spawn: Callable[[], None] = lambda: None,
     ) -> tuple[Process, int]:
         """Bring a container to the point where only `start` is missing: (monitor, pid of its first process). With the words
         of `criu.restore_words` it runs already, from where a checkpoint was taken.
 
-        `prepare` runs in the private mount namespace, mounts what the bundle needs and returns config.json.
-        Raises RuntimeFailure, and whatever prepare raises; then nothing is left running.
+        `prepare` runs in the private mount namespace, mounts what the bundle needs and returns config.json. `on_spawn` is
+        called when that is done and the monitor begins. Raises RuntimeFailure, and whatever prepare raises; then nothing is left running.
         """
         bundle = self.bundle(id)
         sync_read, sync_write = os.pipe()
@@ -173,6 +174,7 @@ class Runtime:
             raise
         finally:
             os.close(sync_write)
+        on_spawn()
         try:
             answer = await _read_line(sync_read)
         except BaseException:
