@@ -13,9 +13,13 @@ import docker
 import pytest
 from docker.errors import APIError
 
+from naru.linux.cgroup import Cgroup
+from naru.linux.host import probe
+
 pytestmark = pytest.mark.root
 
 MIB = 1 << 20
+
 V1 = os.path.isdir("/sys/fs/cgroup/memory")
 Start = Callable[..., str]
 
@@ -115,10 +119,7 @@ def test_a_cgroup_parent_cannot_lead_out(client: docker.DockerClient, start: Sta
             assert any(line.rstrip().endswith(f"/{name}/{id}") for line in file)
     finally:
         client.api.remove_container(id, force=True)
-        for folder, folders, _ in os.walk("/sys/fs/cgroup"):
-            folders[:] = [f for f in folders if folder.count("/") < 4]
-            if os.path.basename(folder) == name:
-                os.rmdir(folder)
+        assert Cgroup(probe(), f"/{name}").end(5.0)
 
 
 def test_devices(client: docker.DockerClient, start: Start) -> None:
