@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "real"))
 
-from realdaemon import Daemon
+from realdaemon import Daemon, serving
 
 
 def pss_kib(pid: int) -> int:
@@ -34,10 +34,7 @@ def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--containers", type=int, default=500)
     count = arguments.parse_args().containers
-    daemon = Daemon()
-    try:
-        daemon.start()
-        daemon.import_busybox()
+    with serving(Daemon()) as daemon:
         client = daemon.client
         client.containers.run("busybox", ["true"], remove=True)
         idle_kib = pss_kib(daemon.pid)
@@ -62,8 +59,6 @@ def main() -> int:
         print(
             f"a new daemon is ready after {daemon.start():.1f} s, and has {len(daemon.client.containers.list())} of them"
         )
-    finally:
-        daemon.destroy()
     return 0
 
 

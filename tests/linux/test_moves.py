@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,10 @@ pytestmark = pytest.mark.root
 
 
 def test_preparing_changes_no_group() -> None:
-    before = Path("/proc/self/cgroup").read_text()
-    moves = Moves(probe())
-    for _ in range(3):
-        moves.prepare()
-        time.sleep(0.01)  # what is prepared happens in a thread that nobody waits for
+    before, threads = Path("/proc/self/cgroup").read_text(), threading.active_count()
+    with closing(Moves(probe())) as moves:
+        for _ in range(3):
+            moves.prepare()
+            time.sleep(0.01)  # what is prepared happens in a thread that nobody waits for
+    assert threading.active_count() == threads
     assert Path("/proc/self/cgroup").read_text() == before

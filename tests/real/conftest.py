@@ -18,7 +18,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))  # for the two modules that the tests here share
 
-from realdaemon import Daemon
+from realdaemon import Daemon, lent, serving
 
 PATIENCE_S = 60  # of a test that says nothing else: one that hangs fails, and is cleaned up after
 
@@ -70,22 +70,15 @@ def patience(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def session_daemon() -> Iterator[Daemon]:
-    daemon = Daemon("-D")
-    try:
-        daemon.start()
-        daemon.import_busybox()
+    with serving(Daemon("-D")) as daemon:
         yield daemon
-    finally:
-        daemon.destroy()
 
 
 @pytest.fixture
 def daemon(session_daemon: Daemon) -> Iterator[Daemon]:
     """The session's daemon; containers, networks and volumes of a test go with it."""
-    yield session_daemon
-    gc.collect()  # docker-py leaves sockets to the collector: here nobody minds (see the hook below)
-    session_daemon.clear()
-    assert session_daemon.settled() == []
+    with lent(session_daemon) as daemon:
+        yield daemon
 
 
 @pytest.fixture
@@ -105,7 +98,7 @@ def make_daemon() -> Iterator[Callable[..., Daemon]]:
     yield make
     for each in made:
         each.destroy()
-    gc.collect()  # as above
+    gc.collect()  # docker-py leaves sockets to the collector: here nobody minds (see the hook below)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ Whatever a test does to it, nothing of it is left on the host at the end, and th
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import os
 import secrets
@@ -17,7 +18,8 @@ import sys
 import tarfile
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -275,6 +277,26 @@ class _noting:
 
 
 # -- images -------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def serving(daemon: Daemon) -> Iterator[Daemon]:
+    """The daemon runs, with an image, for as long as the block lasts, and nothing is left of it then."""
+    try:
+        daemon.start()
+        daemon.import_busybox()
+        yield daemon
+    finally:
+        daemon.destroy()
+
+
+@contextmanager
+def lent(daemon: Daemon) -> Iterator[Daemon]:
+    """A running daemon for one test: containers, networks and volumes of the test go with it, and leave nothing on the host."""
+    yield daemon
+    gc.collect()  # docker-py leaves sockets to the collector: here nobody minds (see the hook in conftest)
+    daemon.clear()
+    assert daemon.settled() == []
 
 
 def busybox_tar() -> bytes:

@@ -14,7 +14,7 @@ from typing import Any
 import docker
 import pytest
 from docker.errors import APIError
-from realdaemon import Daemon
+from realdaemon import Daemon, lent, serving
 
 from naru.linux.host import UNIFIED
 
@@ -27,20 +27,14 @@ needs_criu = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def experimental() -> Iterator[Daemon]:
-    daemon = Daemon("--experimental")
-    try:
-        daemon.start()
-        daemon.import_busybox()
+    with serving(Daemon("--experimental")) as daemon:
         yield daemon
-    finally:
-        daemon.destroy()
 
 
 @pytest.fixture
 def engine(experimental: Daemon) -> Iterator[Daemon]:
-    yield experimental
-    experimental.clear()
-    assert experimental.settled() == []
+    with lent(experimental) as daemon:
+        yield daemon
 
 
 def call(engine: Daemon, method: str, path: str, **options: Any) -> Any:

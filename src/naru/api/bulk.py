@@ -20,13 +20,10 @@ _AT_ONCE = 1 << 30  # clients may say they send more than the kernel can count
 _PEEK = 64  # the end of a chunk and the size of the next fit in here
 
 
-class LoopOutlet:
-    """The same where the socket cannot be lent, for what is written is still to be encrypted: each piece goes through the
-    event loop, which the thread waits for. A `tarstream.Sink`."""
+class _Gathering:
+    """Small writes are put together; `flush` sends them on."""
 
-    def __init__(self, write: Callable[[bytes], Coroutine[Any, Any, None]]) -> None:
-        self._write = write
-        self._loop = asyncio.get_running_loop()
+    def __init__(self) -> None:
         self._gathered = bytearray()
 
     def write(self, data: bytes) -> None:
@@ -34,34 +31,26 @@ class LoopOutlet:
         if len(self._gathered) >= _BATCH:
             self.flush()
 
-    def send_file(self, fd: int, size_bytes: int) -> None:
-        """As `Outlet.send_file`."""
-        while size_bytes:
-            piece = os.read(fd, min(size_bytes, _BATCH))
-            self.write(piece or bytes(min(size_bytes, _BATCH)))
-            size_bytes -= len(piece) or min(size_bytes, _BATCH)
-
     def flush(self) -> None:
-        data, self._gathered = bytes(self._gathered), bytearray()
-        asyncio.run_coroutine_threadsafe(self._write(data), self._loop).result()
+        data, self._gathered = self._gathered, bytearray()
+        if data:
+            self._send(data)
+
+    def _send(self, data: bytearray) -> None:
+        raise NotImplementedError
 
 
-class Outlet:
+class Outlet(_Gathering):
     """The body of an answer, in chunks or (HTTP/1.0) bare; or of none (HEAD). A `tarstream.Sink`.
 
     Raises ConnectionError when the client is gone.
     """
 
     def __init__(self, lent: LentSocket, *, chunked: bool, silent: bool) -> None:
+        super().__init__()
         self._lent = lent
         self._chunked = chunked
         self._silent = silent
-        self._gathered = bytearray()
-
-    def write(self, data: bytes) -> None:
-        self._gathered += data
-        if len(self._gathered) >= _BATCH:
-            self.flush()
 
     def send_file(self, fd: int, size_bytes: int) -> None:
         """Exactly that many bytes of the file, from its position; zeros for what it does not have. Raises OSError."""
@@ -85,10 +74,29 @@ class Outlet:
                     self._lent.send([b"\r\n"])
             size_bytes -= size
 
-    def flush(self) -> None:
-        data, self._gathered = self._gathered, bytearray()
-        if data and not self._silent:
+    def _send(self, data: bytearray) -> None:
+        if not self._silent:
             self._lent.send([b"%x\r\n" % len(data), data, b"\r\n"] if self._chunked else [data])
+
+
+class LoopOutlet(_Gathering):
+    """The same where the socket cannot be lent, for what is written is still to be encrypted: each piece goes through the
+    event loop, which the thread waits for. A `tarstream.Sink`."""
+
+    def __init__(self, write: Callable[[bytes], Coroutine[Any, Any, None]]) -> None:
+        super().__init__()
+        self._write = write
+        self._loop = asyncio.get_running_loop()
+
+    def send_file(self, fd: int, size_bytes: int) -> None:
+        """As `Outlet.send_file`."""
+        while size_bytes:
+            piece = os.read(fd, min(size_bytes, _BATCH)) or bytes(min(size_bytes, _BATCH))
+            self.write(piece)
+            size_bytes -= len(piece)
+
+    def _send(self, data: bytearray) -> None:
+        asyncio.run_coroutine_threadsafe(self._write(bytes(data)), self._loop).result()
 
 
 def move(lent: LentSocket, framing: Framing, held: Iterable[bytes], pipe: int) -> None:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 
-from naru.containers import monitor
+from naru.containers import monitor, survivors
 from naru.containers.bringup import BringUp
 from naru.containers.monitor import KILL_GRACE_S
 from naru.containers.owner import Owner
@@ -38,7 +38,7 @@ class Adoption:
     async def adopt(self) -> None:
         """Every container has its owner, and nothing runs that has no record, when this returns."""
         around = self._around
-        monitors, creating = around.runtime.find_processes()
+        monitors, creating = survivors.find(around.runtime.root)
         records = self._load()
         for record in records:
             owner = Owner(around, record)

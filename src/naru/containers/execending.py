@@ -13,6 +13,8 @@ import signal
 from collections.abc import Sequence
 from contextlib import suppress
 
+from naru.linux.process import ended_within
+
 GRACE_S = 10.0
 _KILL_S = 5.0
 
@@ -29,21 +31,14 @@ async def end(pid: int, runtime_pid: int, ended: asyncio.Event, numbers: Sequenc
     """
     if numbers:
         _signal(pid, runtime_pid, numbers)
-        if await _within(ended, GRACE_S):
+        if await ended_within(ended.wait(), GRACE_S):
             return
     _signal(pid, runtime_pid, (signal.SIGKILL,))
-    if not await _within(ended, _KILL_S):  # a grandchild has the runtime's pipes, or it never came to execute anything
+    if not await ended_within(
+        ended.wait(), _KILL_S
+    ):  # a grandchild has the runtime's pipes, or it never came to execute anything
         with suppress(ProcessLookupError):
             os.kill(runtime_pid, signal.SIGKILL)
-
-
-async def _within(ended: asyncio.Event, timeout_s: float) -> bool:
-    try:
-        async with asyncio.timeout(timeout_s):
-            await ended.wait()
-    except TimeoutError:
-        return False
-    return True
 
 
 def _signal(pid: int, runtime_pid: int, numbers: Sequence[int]) -> None:

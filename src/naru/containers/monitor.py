@@ -28,6 +28,7 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from naru.containers import survivors
 from naru.containers.runtimes import Program, Runtimes
 from naru.containers.watching import Files
 from naru.errors import Internal
@@ -90,7 +91,7 @@ class Runtime:
         self._undo.callback(self.exits.close)
         self._undo.callback(self.execs.close)
         self._without_unified = self._undo.enter_context(closing(Without(UNIFIED))) if host.hybrid else None
-        self.moves = Moves(host)
+        self.moves = self._undo.enter_context(closing(Moves(host)))
 
     def _seal(self, program: str) -> str:
         try:
@@ -195,7 +196,7 @@ class Runtime:
         with suppress(ProcessLookupError):
             child.signal(signal.SIGKILL)
         await child.wait_exit()
-        for found, runtime in self.find_processes()[1]:
+        for found, runtime in survivors.find(self.root)[1]:
             if found == id:
                 runtime.kill()
                 await runtime.wait_end_within(KILL_GRACE_S)
@@ -333,33 +334,6 @@ class Runtime:
     def runs(self) -> list[str]:
         """Ids of all runs with a bundle, ended ones included."""
         return os.listdir(f"{self.root}/containers")
-
-    def find_processes(self) -> tuple[dict[str, Process], list[tuple[str, Process]]]:
-        """What an earlier daemon has left, read from /proc, so that nothing has to be remembered: its conmon processes by
-        container id; and the runtime's own that are in the middle of creating a container, with its id."""
-        bundles, state = f"{self.root}/containers/".encode(), f"--root={self.root}/runtime".encode()
-        monitors, creating = {}, []
-        for entry in os.listdir("/proc"):
-            if not entry.isdigit():
-                continue
-            try:
-                with open(f"/proc/{entry}/cmdline", "rb") as file:
-                    words = file.read().removesuffix(b"\0").split(b"\0")
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if (found := Process.of(int(entry))) is None:
-                continue
-            if b"-b" in words and words[0].endswith(b"conmon"):
-                bundle = words[words.index(b"-b") + 1]
-                if bundle.startswith(bundles):
-                    monitors[bundle.removeprefix(bundles).decode()] = found
-            elif state in words and next((w for w in words[1:] if not w.startswith(b"-")), b"") in (
-                b"create",
-                b"run",
-                b"restore",
-            ):
-                creating.append((words[-1].decode(), found))
-        return monitors, creating
 
     def resize(self, id: str, height: int, width: int) -> None:
         """Set the size of the container's terminal. Raises OSError if it has none."""

@@ -16,6 +16,7 @@ from naru.containers.records import Container
 from naru.containers.remap import Remap, applies, donors
 from naru.errors import Conflict, Internal, InvalidArgument, NaruError, NotFound
 from naru.linux import netns
+from naru.linux.files import read_if_there
 from naru.linux.idmapped import Shift
 from naru.networks import etcfiles, ipam
 from naru.networks.records import Endpoint, EndpointRequest, Member, PortRequest
@@ -245,13 +246,13 @@ class Networking:
         folder, config = self._directory(record.id), record.config
         own = record.host
         if host and not (own.dns or own.dns_search or own.dns_options):
-            resolv = _read(self._resolv_conf)
+            resolv = read_if_there(self._resolv_conf)
         else:
             resolv = etcfiles.resolv_conf(
-                _read(self._resolv_conf), _read(_RESOLVED), embedded=any(end.dns_names for end in endpoints),
+                read_if_there(self._resolv_conf), read_if_there(_RESOLVED), embedded=any(end.dns_names for end in endpoints),
                 dns=own.dns or (), search=own.dns_search or (), options=own.dns_options or (),
             )  # fmt: skip
-        hosts = _read("/etc/hosts") if host else self._hosts(record, endpoints)
+        hosts = read_if_there("/etc/hosts") if host else self._hosts(record, endpoints)
         if host and (extra := self._extra_hosts(record)):
             hosts += "".join(f"{ip}\t{name}\n" for name, ip in extra)
         for name, text in zip(_FILES, (resolv, f"{config.hostname}\n", hosts), strict=True):
@@ -300,14 +301,6 @@ class Networking:
             if other is None or not other.state.status.is_live:
                 name = other.name if other else target[:12]
                 raise Internal(f"Cannot link to a non running container: /{name} AS /{record.name}/{alias}")
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path) as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""
 
 
 def member(record: Container) -> Member:

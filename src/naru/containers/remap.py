@@ -16,6 +16,7 @@ from naru.containers.modes import other
 from naru.containers.records import Container
 from naru.errors import Conflict, InvalidArgument, Unsupported
 from naru.linux import process, userns
+from naru.linux.files import read_if_there
 from naru.linux.idmapped import Shift
 from naru.linux.userns import IdMaps, IdRange
 from naru.wire.container import HostConfig
@@ -159,8 +160,8 @@ async def load(value: str, exec_root: str, programs: Mapping[str, str]) -> Remap
     if user == "root":
         return None
     maps = IdMaps(
-        ranges(_read(SUBUID), user, pwd.getpwnam(user).pw_uid, SUBUID),
-        ranges(_read(SUBGID), group, grp.getgrnam(group).gr_gid, SUBGID),
+        ranges(read_if_there(SUBUID), user, pwd.getpwnam(user).pw_uid, SUBUID),
+        ranges(read_if_there(SUBGID), group, grp.getgrnam(group).gr_gid, SUBGID),
     )
     return Remap(maps, f"{exec_root}/rootfs", programs)
 
@@ -171,10 +172,10 @@ async def _make_default_user() -> None:
         pwd.getpwnam(DEFAULT_USER)
     except KeyError:
         await _run("useradd", "--system", "--user-group", "--no-create-home", "--shell", "/bin/false", DEFAULT_USER)
-    first = free_range(_read(SUBUID), _read(SUBGID))
+    first = free_range(read_if_there(SUBUID), read_if_there(SUBGID))
     span = f"{first}-{first + RANGE_SIZE - 1}"
     for path, option in ((SUBUID, "--add-subuids"), (SUBGID, "--add-subgids")):
-        if not any(owner == DEFAULT_USER for owner, _, _ in _lines(_read(path))):
+        if not any(owner == DEFAULT_USER for owner, _, _ in _lines(read_if_there(path))):
             await _run("usermod", option, span, DEFAULT_USER)
 
 
@@ -185,11 +186,3 @@ async def _run(name: str, *words: str) -> None:
         raise Unsupported(f"--userns-remap=default needs {name} (apt-get install passwd)") from error
     if result.exit_code != 0:
         raise Unsupported(f"--userns-remap=default: {name}: {result.stderr.decode('utf-8', 'replace').strip()}")
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path) as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""

@@ -19,6 +19,7 @@ from naru.containers.streams import ConmonStdio
 from naru.containers.surroundings import Surroundings
 from naru.containers.waiting import PendingAttach
 from naru.errors import Conflict, Forbidden, Internal, InvalidArgument, NaruError, NotFound
+from naru.linux.process import ended_within
 from naru.networks.records import Network
 from naru.oci.image import Platform
 from naru.wire.container import CreateRequest, EndpointSettings, UpdateRequest
@@ -132,9 +133,9 @@ class Containers:
         self, owner: Owner, waiter: asyncio.Future[int], number: int, grace_s: int, text: str, *, by_user: bool = True
     ) -> None:
         await self._signal(owner, number, by_user=by_user)
-        if not await _ended(waiter, None if grace_s < 0 else grace_s):
+        if not await ended_within(asyncio.shield(waiter), None if grace_s < 0 else grace_s):
             await self._signal(owner, signal.SIGKILL, by_user=by_user)
-            if not await _ended(waiter, _AFTER_KILL_S):
+            if not await ended_within(asyncio.shield(waiter), _AFTER_KILL_S):
                 raise Internal(
                     f"cannot stop container: {text}: tried to kill container, but did not receive an exit event"
                 )
@@ -173,7 +174,7 @@ class Containers:
             waiter = owner.waiter("next-exit")
             try:
                 await owner.ask(lambda: owner.signal(number))
-                if number == signal.SIGKILL and not await _ended(waiter, _KILL_S):
+                if number == signal.SIGKILL and not await ended_within(asyncio.shield(waiter), _KILL_S):
                     raise Internal("tried to kill container, but did not receive an exit event")
             finally:
                 owner.forget(waiter)
@@ -318,12 +319,3 @@ class Containers:
         if owner.record.config.tty:
             self._around.runtime.resize(owner.record.id, height, width)
             owner.announce("resize", height=str(height), width=str(width))
-
-
-async def _ended(future: asyncio.Future[int], timeout_s: float | None) -> bool:
-    try:
-        async with asyncio.timeout(timeout_s):
-            await asyncio.shield(future)
-    except TimeoutError:
-        return False
-    return True

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from weakref import WeakSet
 
 from naru.containers.records import State, Status
 from naru.containers.streams import ConmonStdio
+from naru.linux.process import ended_within
 
 _UNDER_WAY_S = 0.1
 
@@ -16,9 +16,7 @@ async def wait_under_way(ended: asyncio.Event, ran_ns: int) -> None:
     """Return when a run has gone on for a moment, or has ended. Docker takes that moment to start a container, and clients have
     come to rely on finding a short command's output in the log right after."""
     if (ran_s := ran_ns / 1e9) < _UNDER_WAY_S:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_UNDER_WAY_S - ran_s):
-                await ended.wait()
+        await ended_within(ended.wait(), _UNDER_WAY_S - ran_s)
 
 
 class Waiters:

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from naru.linux.identity import Process
 from naru.linux.inotify import Arrivals
-from naru.linux.process import reap
+from naru.linux.process import ended_within, reap
 
 
 class Files:
@@ -116,12 +116,7 @@ class Watch:
 
     async def wait_end_within(self, timeout_s: float) -> bool:
         """True if the run has ended in time."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._ended.wait()
-        except TimeoutError:
-            return False
-        return True
+        return await ended_within(self._ended.wait(), timeout_s)
 
     async def wait_gone(self) -> None:
         """Return when no monitor lives: then nothing of the run's mounts is left."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import closing
 
-from naru.containers.monitor import Runtime
+from naru.containers import survivors
 from naru.daemon.config import table_of
 from naru.events import Bus
 from naru.linux.cgroup import Cgroup
@@ -16,12 +16,10 @@ from naru.store.db import Database
 
 async def end_containers(exec_root: str, cgroup_parent: str) -> None:
     """By force, every container of a daemon that has ended; their monitors have ended when this returns."""
-    host = probe()
-    group = Cgroup(host, f"/{cgroup_parent.strip('/')}")
+    group = Cgroup(probe(), f"/{cgroup_parent.strip('/')}")
     group.kill()
-    with closing(Runtime(host, exec_root)) as runtime:
-        for monitor in runtime.find_processes()[0].values():
-            await monitor.wait_end()
+    for monitor in survivors.find(exec_root)[0].values():
+        await monitor.wait_end()
     group.remove()
 
 

@@ -38,6 +38,15 @@ def write_atomic(path: str, data: bytes, *, mode: int = 0o644, durable: bool = F
         sync_dir(os.path.dirname(path))
 
 
+def read_if_there(path: str) -> str:
+    """The text of a file of the host's; "" for one that does not exist. Raises OSError."""
+    try:
+        with open(path) as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
 def sync_dir(path: str) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
 
-from naru.linux.process import wait_readable
+from naru.linux.process import ended_within, wait_readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +39,7 @@ class Process:
 
     async def wait_end_within(self, timeout_s: float) -> bool:
         """True if it ended in time."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self.wait_end()
-        except TimeoutError:
-            return False
-        return True
+        return await ended_within(self.wait_end(), timeout_s)
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Signal exactly this process; one that has ended is no error."""

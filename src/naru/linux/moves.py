@@ -20,30 +20,37 @@ _KEPT_S = 1.0
 
 
 class Moves:
-    """Call `prepare` when a process is going to be moved soon: it returns at once."""
+    """Call `prepare` when a process is going to be moved soon: it returns at once. `close` ends the thread."""
 
     def __init__(self, host: Host) -> None:
         self._path = _own_group(host)
         self._wanted = threading.Event()
         self._kept_until_s = 0.0
-        if self._path:
-            threading.Thread(target=self._serve, name="naru-cgroup-moves", daemon=True).start()
+        self._closed = False
+        self._thread = threading.Thread(target=self._serve, name="naru-cgroup-moves", daemon=True)
+        self._thread.start()
 
     def prepare(self) -> None:
         self._kept_until_s = time.monotonic() + _KEPT_S
         self._wanted.set()
 
+    def close(self) -> None:
+        self._closed = True
+        self._wanted.set()
+        self._thread.join()
+
     def _serve(self) -> None:
-        while self._wanted.wait():
-            self._wanted.clear()
-            while time.monotonic() < self._kept_until_s:
-                try:
-                    with open(self._path, "wb", buffering=0) as file:
+        if not self._path:
+            return
+        try:
+            with open(self._path, "wb", buffering=0) as file:
+                while self._wanted.wait() and not self._closed:
+                    self._wanted.clear()
+                    while time.monotonic() < self._kept_until_s and not self._closed:
                         file.write(b"0")  # ourselves, to where we are: nothing changes
-                except OSError as error:
-                    log.info("no preparation of moves between cgroups: %s: %s", self._path, error.strerror)
-                    return
-                time.sleep(_AGAIN_S)
+                        time.sleep(_AGAIN_S)
+        except OSError as error:
+            log.info("no preparation of moves between cgroups: %s: %s", self._path, error.strerror)
 
 
 def _own_group(host: Host) -> str:

@@ -12,7 +12,7 @@ import fcntl
 import os
 import signal
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -95,6 +95,16 @@ async def wait_readable(fd: int) -> None:
         await ready
     finally:
         loop.remove_reader(fd)
+
+
+async def ended_within(work: Awaitable[object], timeout_s: float | None) -> bool:
+    """True if work has ended in time (None: it is waited for for ever); else it is cancelled. Raises what it raises."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await work
+    except TimeoutError:
+        return False
+    return True
 
 
 class Child:
