@@ -101,3 +101,10 @@ def test_memory_is_flat(daemon: Daemon, client: docker.DockerClient, container: 
     with pytest.raises(docker.errors.NotFound):
         client.api.exec_inspect(first)
     assert len(os.listdir(f"{daemon.exec_root}/execs")) == 0
+
+
+def test_a_spec_larger_than_a_pipe(client: docker.DockerClient) -> None:
+    container = client.containers.run("busybox", ["sleep", "60"], detach=True)
+    environment = {f"BIG{number}": "x" * 100_000 for number in range(3)}
+    result = container.exec_run(["sh", "-c", "echo ${#BIG0} ${#BIG1} ${#BIG2}"], environment=environment)
+    assert result == (0, b"100000 100000 100000\n")

@@ -140,7 +140,7 @@ class Execs:
             raise
 
     def _file(self, item: Exec, suffix: str = "") -> str:
-        """Where its pid is written, or with a suffix its spec, its log, its console socket."""
+        """Where its pid is written, or with a suffix its log, its console socket."""
         return f"{self._around.runtime.execs.folder}/{item.file_name}{suffix}"
 
     def _process_spec(self, item: Exec) -> dict[str, Any]:
@@ -236,15 +236,21 @@ class Execs:
 
     async def _spawn(self, item: Exec, fds: dict[int, int], options: list[str]) -> None:
         record, runtime = item.owner.record, self._around.runtime
-        spec_path, log_path, pid_path = self._file(item, ".json"), self._file(item, ".log"), self._file(item)
-        with open(spec_path, "w") as file:
-            json.dump(self._process_spec(item), file)
-        words = ["exec", "--process", spec_path, "--pid-file", pid_path, *options, record.id]
-        pid = await runtime.spawn(
-            words, container=record.id, fds=fds, log=log_path, oom_score_adj=record.host.oom_score_adj,
-            limits=validate.rlimits(record.host),
-        )  # fmt: skip
+        spec = json.dumps(self._process_spec(item)).encode()
+        # The runtime gets its spec through a pipe, and only when it has all that it is to hand down: it waits for it.
+        read_end, write_end = os.pipe()
+        words = ["exec", "--process", f"/proc/{os.getpid()}/fd/{read_end}", "--pid-file", self._file(item), *options, record.id]  # fmt: skip
+        try:
+            pid = await runtime.spawn(
+                words, container=record.id, fds=fds, log=self._file(item, ".log"), oom_score_adj=record.host.oom_score_adj,
+                limits=validate.rlimits(record.host),
+            )  # fmt: skip
+        except BaseException:
+            os.close(read_end)
+            os.close(write_end)
+            raise
         child = Child(pid)
+        self._group.create_task(_hand_over(spec, read_end, write_end, item.decided))
         # What is in its pipes before the process runs is the runtime's complaint, which is told in Docker's words instead.
         runtime.execs.expect(item.file_name, item.decided.set)
         self._group.create_task(self._follow(item, child))
@@ -277,7 +283,7 @@ class Execs:
         if item.terminal >= 0:
             os.close(item.terminal)
             item.terminal = -1
-        for suffix in ("", ".json", ".log", ".console"):
+        for suffix in ("", ".log", ".console"):
             with suppress(FileNotFoundError):
                 os.unlink(self._file(item, suffix))
         item.decided.set()
@@ -310,3 +316,19 @@ class Execs:
         if item.state.running:
             numbers = () if at_once else execending.HANG_UP if item.request.tty else execending.TERMINATE
             self._group.create_task(execending.end(self.pid(item), item.state.pid, item.ended, numbers))
+
+
+async def _hand_over(spec: bytes, read_end: int, write_end: int, decided: asyncio.Event) -> None:
+    """The spec into the pipe from which the runtime reads it, which is closed once it is decided whether the process runs."""
+    pipe = PipeStdio(write_end, {})
+    told, settled = asyncio.ensure_future(pipe.write(spec)), asyncio.ensure_future(decided.wait())
+    try:
+        # A runtime that has ended reads no more, so the decision ends the wait as well.
+        await asyncio.wait((told, settled), return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+        await asyncio.wait((told,))
+        pipe.close()  # that was all
+        await settled
+    finally:
+        pipe.close()
+        os.close(read_end)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 from naru.linux import netns, process
@@ -115,7 +115,8 @@ def _held(argv: Sequence[str]) -> Iterator[int]:
             os.close(outputs[1])
             undo.callback(os.close, inputs[1])
             undo.callback(os.close, outputs[0])
-        os.write(inputs[1], b"\n")
+        with suppress(BrokenPipeError):  # it has ended already: `errors` has why
+            os.write(inputs[1], b"\n")
         if os.read(outputs[0], 1) != b"\n":
             reason = os.pread(errors, _ERROR_BYTES, 0).decode("utf-8", "replace").strip()
             raise OSError(0, f"cannot make a user namespace: {reason}")
