@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import docker
 import pytest
 from clientbytes import read_all, tar_of, untar
 from docker.errors import APIError, ContainerError, ImageNotFound, NotFound
+from docker.models.containers import Container
 
 pytestmark = pytest.mark.root
 
@@ -318,3 +322,30 @@ def test_version_info_df(client: docker.DockerClient) -> None:
     usage = client.df()
     assert [row["State"] for row in usage["Containers"]] == ["running"]
     assert usage["LayersSize"] > 0
+
+
+def test_one_that_removes_itself_can_be_waited_for_after_its_start(client: docker.DockerClient) -> None:
+    def ended() -> Container:
+        container = client.containers.create("busybox", ["true"], auto_remove=True)
+        container.start()
+        container.wait()
+        return container
+
+    def in_its_moment(work: Callable[[Container], object]) -> Container:
+        """A busy machine may need more than one try."""
+        for _ in range(20):
+            container = ended()
+            with suppress(NotFound):
+                work(container)
+                return container
+        raise AssertionError("it never lasts long enough")
+
+    for work in (lambda c: c.wait(condition="removed"), lambda c: c.remove()):
+        container = in_its_moment(work)
+        with pytest.raises(NotFound):
+            container.reload()
+    container = in_its_moment(lambda c: c.restart())
+    deadline = time.monotonic() + 5
+    with pytest.raises(NotFound):
+        while time.monotonic() < deadline:
+            container.reload()

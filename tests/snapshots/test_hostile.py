@@ -361,6 +361,16 @@ def test_copying_in_refuses_the_same(place: Any, canary: None, tmp_path: Path, n
         into(root, raw)
 
 
+@pytest.mark.parametrize("size", [1 << 20, 500 << 20, 1 << 40])
+def test_copying_in_takes_no_more_room_than_there_was_content(
+    place: Any, canary: None, tmp_path: Path, size: int
+) -> None:
+    with pytest.raises(InvalidArgument, match="unexpected EOF"):
+        into(tmp_path, encode_header(Entry("big", size=size)) + bytes(5000))
+    found = os.stat(tmp_path / "big")
+    assert found.st_size <= 5000 and found.st_blocks * 512 <= 1 << 16
+
+
 def test_copying_in_keeps_kinds_if_asked(place: Any, canary: None, tmp_path: Path) -> None:
     root = tmp_path / "root"
     (root / "d").mkdir(parents=True)

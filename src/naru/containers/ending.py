@@ -58,3 +58,29 @@ class Restarting:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+class AutoRemoval:
+    """The removal of a container that goes by itself, when its run's first moment is over or somebody waits for it. Docker ends no
+    run sooner, and clients start a container before they ask to be told of its removal."""
+
+    def __init__(self, remove: Callable[[], object]) -> None:
+        self._remove = remove
+        self._timer: asyncio.TimerHandle | None = None
+
+    def arm(self, delay_s: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._fire)
+
+    def hasten(self) -> None:
+        if self._timer is not None:
+            self.cancel()
+            self._remove()
+
+    def cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _fire(self) -> None:
+        self._timer = None
+        self._remove()

@@ -69,6 +69,7 @@ class Files:
     def _open_root(self, record: Container) -> int:
         if record.state.status.is_live:
             return os.open(f"/proc/{record.state.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._around.runtime.mounts.let_go(record.id)
         mounts = self._around.snapshots.mounts(record.id)
         with Root(open_detached(mounts, self._around.directory(record.id))) as bare:
             shown = [mount for mount in record.mounts if mount.source and mount.kind != "image"]

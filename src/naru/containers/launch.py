@@ -18,7 +18,8 @@ from naru.containers import apparmor
 from naru.containers.accounts import find_user
 from naru.containers.placing import joined_shm, place, shift_volumes
 from naru.containers.records import Container, MountPoint
-from naru.containers.runtimespec import Launch, build
+from naru.containers.runtimespec import Launch, build, capabilities
+from naru.containers.seccompfilter import default_filter
 from naru.containers.users import User
 from naru.errors import Internal, InvalidArgument
 from naru.linux.files import Root
@@ -29,8 +30,8 @@ from naru.linux.syscalls import umount
 from naru.wire.decode import encode
 
 
-def prepare(container: Container, launch: Launch, mounts: Sequence[Mount]) -> bytes:
-    """config.json. Raises InvalidArgument for what the image or the request got wrong, OSError for the rest."""
+def prepare(container: Container, launch: Launch, mounts: Sequence[Mount], *, takes_filter: bool = False) -> bytes:
+    """config.json; `takes_filter`: the runtime takes a compiled seccomp profile. Raises InvalidArgument for what the image or the request got wrong, OSError for the rest."""
     apparmor.ensure(launch.apparmor)
     apply_all(mounts, launch.rootfs)
     _check_writable(mounts, launch.rootfs)
@@ -51,6 +52,9 @@ def prepare(container: Container, launch: Launch, mounts: Sequence[Mount]) -> by
         container = replace(container, mounts=shift_volumes(container.mounts, bundle, launch.shift))
         own_files(container, launch.files, launch.shift)
         launch = shift_root(launch, mounts, launch.shift)
+    if takes_filter:
+        bounding = frozenset(capabilities(container, launch.capabilities))
+        launch = replace(launch, seccomp_filter=default_filter(bounding, launch.machine))
     return encode(build(container, replace(launch, user=user)))
 
 

@@ -101,13 +101,18 @@ async def _create(
             if checkpoint:
                 criu.place(around.host, checkpoint, bundle, launch.cgroup_path)
             network = sandbox.make()
-            return prepare(shown, replace(launch, network=network, shift=sandbox.shift), mounts)
+            launched = replace(launch, network=network, shift=sandbox.shift)
+            takes_filter = around.runtime.programs.of(record.id).takes_filter
+            config = prepare(shown, launched, mounts, takes_filter=takes_filter)
+            around.runtime.mounts.hold(record.id, sandbox.shift.root if sandbox.shift is not None else launch.rootfs)
+            return config
 
         process, pid = await around.runtime.create(
             record.id, in_namespace,
             log_path=around.log_path(record), log_max_bytes=backstop_bytes(record.host.log_config), tty=record.config.tty,
             stdin=record.config.open_stdin, leave_stdin_open=not record.config.stdin_once,
-            restore=criu.restore_words(around.host, checkpoint) if checkpoint else (), on_spawn=on_spawn,
+            restore=criu.restore_words(around.host, checkpoint) if checkpoint else (),
+            soon=not (checkpoint or sandbox.is_shifted or any(mount.copy_up for mount in shown.mounts)), on_spawn=on_spawn,
         )  # fmt: skip
     except BaseException as error:
         sandbox.close()  # nobody is to wait for it any longer

@@ -19,6 +19,7 @@ import asyncio
 import fcntl
 import json
 import logging
+import mmap
 import os
 import signal
 import struct
@@ -30,10 +31,12 @@ from typing import Any
 
 from naru.containers import survivors
 from naru.containers.runtimes import Program, Runtimes
+from naru.containers.seccomp import FILTER_ANNOTATION
 from naru.containers.watching import Files
 from naru.errors import Internal
 from naru.linux import process
 from naru.linux.cgroup import Cgroup
+from naru.linux.heldmounts import HeldMounts
 from naru.linux.host import UNIFIED, Host
 from naru.linux.identity import Process
 from naru.linux.mounts import Without, run_in_namespace_of, run_in_private_namespace
@@ -43,6 +46,7 @@ from naru.linux.rlimits import Rlimit, allow
 from naru.linux.sealed import SealedProgram
 from naru.linux.syscalls import umount
 from naru.linux.trash import Trash
+from naru.linux.withheld import WithheldFile
 
 log = logging.getLogger(__name__)
 _ENV = {
@@ -84,9 +88,11 @@ class Runtime:
         self._undo = ExitStack()
         self._trash = Trash(f"{root}/trash")
         self._undo.callback(self._trash.close)
+        self.mounts = self._undo.enter_context(closing(HeldMounts()))  # of root file systems, by container
         self._null = open_private(f"{root}/trash")
         self._undo.callback(os.close, self._null)
-        self.programs = Runtimes(Program(self._seal(program), name=self.name), named or {}, default)
+        own = Program(self._seal(program), name=self.name, takes_filter=_contains(program, FILTER_ANNOTATION))
+        self.programs = Runtimes(own, named or {}, default)
         self.exits, self.execs = Files(f"{root}/exits"), Files(f"{root}/execs")
         self._undo.callback(self.exits.close)
         self._undo.callback(self.execs.close)
@@ -141,23 +147,21 @@ class Runtime:
         stdin: bool,
         leave_stdin_open: bool = False,
         restore: Sequence[str] = (),
+        soon: bool = False,
         on_spawn: Callable[[], None] = lambda: None,
     ) -> tuple[Process, int]:
         """Bring a container to the point where only `start` is missing: (monitor, pid of its first process). With the words
         of `criu.restore_words` it runs already, from where a checkpoint was taken.
 
-        `prepare` runs in the private mount namespace, mounts what the bundle needs and returns config.json. `on_spawn` is
-        called when that is done and the monitor begins. Raises RuntimeFailure, and whatever prepare raises; then nothing is left running.
+        `prepare` runs in the private mount namespace, mounts what the bundle needs and returns config.json. If that will be done
+        `soon`, and the monitor needs nothing that it mounts, monitor and runtime start meanwhile, as far as they come without that file. `on_spawn` is called when it is done
+        and they run. Raises RuntimeFailure, and whatever prepare raises; then nothing is left running.
         """
         bundle = self.bundle(id)
         sync_read, sync_write = os.pipe()
+        begun: list[int] = []
 
-        def launch() -> int:
-            config = prepare()
-            with open(f"{bundle}/config.json", "wb") as file:
-                file.write(config)
-            self._hide_unified()
-            os.chdir(bundle)  # of this thread alone; conmon notes an out-of-memory kill in its working directory
+        def begin() -> None:
             argv = (
                 self._conmon_argv(id, bundle, log_path)
                 + [f"--log-size-max={log_max_bytes}"] * (log_max_bytes is not None)
@@ -166,15 +170,29 @@ class Runtime:
                 + ["--leave-stdin-open"] * leave_stdin_open
                 + [*restore]
             )
-            return process.spawn(argv, env={**_ENV, "_OCI_SYNCPIPE": "3"}, fds={3: sync_write})
+            begun.append(process.spawn(argv, env={**_ENV, "_OCI_SYNCPIPE": "3"}, fds={3: sync_write}))
+
+        def launch() -> None:
+            self.mounts.let_go(id)  # no two mounts may have the same upper directory
+            self._hide_unified()
+            os.chdir(bundle)  # of this thread alone; conmon notes an out-of-memory kill in its working directory
+            with WithheldFile(f"{bundle}/config.json") as config:
+                if soon and config.is_withheld:
+                    begin()
+                config.write(prepare())
+            if not begun:
+                begin()
 
         try:
-            pid = await run_in_private_namespace(launch)
+            await run_in_private_namespace(launch)
         except BaseException:
             os.close(sync_read)
+            for pid in begun:
+                await self._end_creation(id, pid)
             raise
         finally:
             os.close(sync_write)
+        [pid] = begun
         on_spawn()
         try:
             answer = await _read_line(sync_read)
@@ -321,6 +339,7 @@ class Runtime:
         with suppress(FileNotFoundError):
             os.unlink(f"{self.root}/exits/{id}")
         self._trash.throw(self.bundle(id))
+        self.mounts.let_go_soon(id)
 
     async def bury(self, id: str, group: Cgroup) -> None:
         """`remove_run`, after the end of whoever still lives in the run's group."""
@@ -342,6 +361,12 @@ class Runtime:
             os.write(fd, f"{height} {width}\n".encode())
         finally:
             os.close(fd)
+
+
+def _contains(program: str, word: str) -> bool:
+    """True if the program's file has the word in it, and so, one may think, some use for it."""
+    with open(program, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(word.encode()) >= 0
 
 
 def _open_gate(fifo: str) -> bool:

@@ -56,6 +56,11 @@ class Sandbox:
         if not own:
             self._made.set_result(-1)
 
+    @property
+    def is_shifted(self) -> bool:
+        """The container is to have a user namespace."""
+        return self._shifted is not None
+
     def make(self) -> str | None:
         """The namespace's path for the runtime (None: the host's). Blocks; call it in a thread. Raises OSError."""
         if self._is_made:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from naru.containers import criu, lifecycle, monitor
-from naru.containers.ending import Restarting, take_down
+from naru.containers.ending import AutoRemoval, Restarting, take_down
 from naru.containers.happening import happening
 from naru.containers.health import Health
 from naru.containers.inbox import Inbox
@@ -26,7 +26,7 @@ from naru.containers.restarts import asks_to_end
 from naru.containers.surroundings import Surroundings
 from naru.containers.updating import apply_limits
 from naru.containers.validate import signal_number
-from naru.containers.waiting import Attaches, Waiters, wait_under_way
+from naru.containers.waiting import Attaches, Waiters, moment_left_s, wait_under_way
 from naru.containers.watching import Watch
 from naru.errors import Conflict, Internal, NaruError
 from naru.linux.cgroup import Cgroup
@@ -52,6 +52,7 @@ class Owner:
         self._burial: asyncio.Future[None] | None = None  # of the last run, under way
         self._removed = False
         self._restarting = Restarting()
+        self._auto_removal = AutoRemoval(lambda: self._inbox.submit(self._remove_itself))
         if not record.state.status.is_live:
             self.ended.set()
 
@@ -63,7 +64,10 @@ class Owner:
 
     def waiter(self, condition: str) -> asyncio.Future[int]:
         """The future exit code for `not-running`, `next-exit` or `removed`; drop it with `forget`."""
-        return self._waiters.add(condition, self.record.state)
+        future = self._waiters.add(condition, self.record.state)
+        if self._waiters.for_removal:
+            self._auto_removal.hasten()
+        return future
 
     def forget(self, waiter: asyncio.Future[int]) -> None:
         self._waiters.forget(waiter)
@@ -89,6 +93,7 @@ class Owner:
     async def start(self, checkpoint: str = "") -> None:
         """From the beginning, or from the checkpoint in this directory."""
         self.step(Event.START)
+        self._auto_removal.cancel()
         self._restarting.begin_anew()
         await self._around.wait_sources(self.record.mounts)
         await self._launch(restarts=0, checkpoint=checkpoint)
@@ -264,6 +269,14 @@ class Owner:
         self._waiters.ended(end.code)
         self.bury_soon()
         if auto_remove and self.record.host.auto_remove and delay_ns is None:
+            left_s = moment_left_s(around.now_ns() - state.started_ns)
+            if left_s and not self._waiters.for_removal:
+                self._auto_removal.arm(left_s)
+            else:
+                await self._delete(volumes=True)
+
+    async def _remove_itself(self) -> None:
+        if not self.record.state.status.is_live:  # a user may have started it again
             await self._delete(volumes=True)
 
     async def _restart_now(self, restarts: int) -> None:
@@ -300,6 +313,7 @@ class Owner:
         await self._around.runtime.bury(self.record.id, self.cgroup())
 
     async def _delete(self, volumes: bool) -> None:
+        self._auto_removal.cancel()
         self._publish(status=Status.REMOVING)
         try:
             await self._around.delete_files(self.record, volumes)

@@ -24,6 +24,7 @@ class Program:
     path: str
     arguments: tuple[str, ...] = ()
     name: str = ""  # of the program, where `path` does not end in it
+    takes_filter: bool = False  # a compiled seccomp profile, in an annotation (`seccompfilter`)
 
     @property
     def is_crun(self) -> bool:

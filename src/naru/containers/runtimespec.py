@@ -14,7 +14,7 @@ from naru.containers import securityopt
 from naru.containers.cdi import Edits
 from naru.containers.records import Container, MountPoint
 from naru.containers.resources import resources
-from naru.containers.seccomp import default_profile
+from naru.containers.seccomp import FILTER_ANNOTATION, STAND_IN, default_profile
 from naru.containers.users import User
 from naru.linux.idmapped import Shift
 from naru.linux.mounts import Mount
@@ -58,6 +58,7 @@ class Launch:
     init: str | None = None  # path of the init program, when asked for
     devices: tuple[Spec, ...] = ()  # linux.devices entries, looked up on the host
     seccomp: Spec | None = None  # a profile of the user's own
+    seccomp_filter: str = ""  # the default profile as the runtime takes it, compiled; "" for one that does not
     capabilities: tuple[str, ...] = ALL_CAPABILITIES  # that the host can give
     images: Mapping[str, Sequence[Mount]] = field(default_factory=dict)  # of image mounts, by destination
     shm: str = ""  # the /dev/shm of the container whose IPC namespace is joined
@@ -183,6 +184,8 @@ def build(container: Container, launch: Launch) -> Spec:
         "linux": linux,
         "annotations": dict(host.annotations or {}),
     }  # fmt: skip
+    if seccomp is STAND_IN:
+        spec["annotations"][FILTER_ANNOTATION] = launch.seccomp_filter
     if host.uts_mode != "host":
         spec["hostname"] = config.hostname
     if launch.shift is not None:
@@ -242,6 +245,8 @@ def _seccomp(container: Container, launch: Launch) -> Spec | None:
         return None
     if launch.seccomp is not None:
         return launch.seccomp or None
+    if launch.seccomp_filter:
+        return STAND_IN
     return default_profile(frozenset(capabilities(container, launch.capabilities)), launch.machine)
 
 

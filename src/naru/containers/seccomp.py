@@ -2,7 +2,8 @@
 
 Pure. The default answer is EPERM; `clone3` without SYS_ADMIN answers ENOSYS, because glibc then falls back to `clone`,
 whose flags a filter can read (it keeps new namespaces out). Families AF_ALG (38) and AF_VSOCK (40) are refused.
-The same capabilities always give the same bytes: crun caches the compiled filter under their checksum.
+crun takes a compiled filter in an annotation (crun(1) "ANNOTATIONS"). Such a spec's profile is STAND_IN, which refuses all, so that
+a runtime that overlooked the annotation would let nothing through.
 Source of the names: moby/profiles seccomp v0.2.3 (Docker 29), for x86-64 and arm64.
 """
 
@@ -129,6 +130,8 @@ ARCHITECTURES = {
 PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
 NAMESPACE_FLAGS = 0x7E020000
 EPERM, ENOSYS = 1, 38
+FILTER_ANNOTATION = "run.oci.seccomp_bpf_data"
+STAND_IN: dict[str, Any] = {"defaultAction": "SCMP_ACT_ERRNO"}
 
 
 def _rule(names: list[str], *arguments: tuple[int, int, str]) -> dict[str, Any]:

@@ -12,11 +12,15 @@ from naru.linux.process import ended_within
 _UNDER_WAY_S = 0.1
 
 
+def moment_left_s(ran_ns: int) -> float:
+    """What is left of a run's first moment. Docker takes that moment to start a container, and clients have come to rely on it."""
+    return max(0.0, _UNDER_WAY_S - ran_ns / 1e9)
+
+
 async def wait_under_way(ended: asyncio.Event, ran_ns: int) -> None:
-    """Return when a run has gone on for a moment, or has ended. Docker takes that moment to start a container, and clients have
-    come to rely on finding a short command's output in the log right after."""
-    if (ran_s := ran_ns / 1e9) < _UNDER_WAY_S:
-        await ended_within(ended.wait(), _UNDER_WAY_S - ran_s)
+    """Return when a run's first moment is over, or it has ended: then a short command's output is in the log."""
+    if left_s := moment_left_s(ran_ns):
+        await ended_within(ended.wait(), left_s)
 
 
 class Waiters:
@@ -36,6 +40,11 @@ class Waiters:
         else:
             self._for_end.add(future)
         return future
+
+    @property
+    def for_removal(self) -> bool:
+        """Somebody waits for the removal."""
+        return bool(self._for_removal)
 
     def forget(self, future: asyncio.Future[int]) -> None:
         self._for_end.discard(future)

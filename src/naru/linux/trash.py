@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import queue
 import secrets
-import threading
 
+from naru.linux.afterwards import Afterwards
 from naru.linux.erase import remove_tree
 
 log = logging.getLogger(__name__)
+_DELAY_S = 0.3
 
 
 class Trash:
@@ -23,11 +23,9 @@ class Trash:
         self._folder = folder
         self._series = secrets.token_hex(4)
         self._thrown = 0
-        self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._later = Afterwards("naru-trash", self._delete, _DELAY_S)
         for name in os.listdir(folder):
-            self._queue.put(name)
-        self._thread = threading.Thread(target=self._empty, name="naru-trash", daemon=True)
-        self._thread.start()
+            self._later.add(name)
 
     def throw(self, path: str) -> None:
         """Raises OSError, not for a path that does not exist. What is on another file system is deleted before it returns."""
@@ -42,16 +40,14 @@ class Trash:
                 raise
             remove_tree(path)
             return
-        self._queue.put(name)
+        self._later.add(name)
 
-    def _empty(self) -> None:
-        while (name := self._queue.get()) is not None:
-            try:
-                remove_tree(os.path.join(self._folder, name))
-            except OSError as error:
-                log.error("%s cannot be deleted: %s", error.filename, error.strerror)
+    def _delete(self, name: str) -> None:
+        try:
+            remove_tree(os.path.join(self._folder, name))
+        except OSError as error:
+            log.error("%s cannot be deleted: %s", error.filename, error.strerror)
 
     def close(self) -> None:
         """Everything thrown so far is deleted when this returns."""
-        self._queue.put(None)
-        self._thread.join()
+        self._later.close()

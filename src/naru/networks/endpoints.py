@@ -1,12 +1,13 @@
 """Containers on networks: attach, detach, connect, disconnect, restore.
 
-An address is held, in the catalog, from the moment it is chosen until everything is undone: between reading what is free
-and holding it nothing is awaited. Callers serialise what concerns one container.
+An address is held, in the catalog, from the moment it is chosen until everything is undone, and after the end of a container
+until its interface is silent: between reading what is free and holding it nothing is awaited. Callers serialise what concerns one container.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ from naru.networks.names import Names
 from naru.networks.publishing import Publishing
 from naru.networks.records import BRIDGE, HOST, NULL, Endpoint, EndpointRequest, Member, Network, PortRequest
 
+log = logging.getLogger(__name__)
+
 
 class Endpoints:
     def __init__(self, catalog: Catalog, firewall: Firewall, bus: Bus, resolv_conf: str) -> None:
@@ -33,6 +36,7 @@ class Endpoints:
         self._bus = bus
         self._publishing = Publishing(catalog.by_id)
         self._names = Names(catalog, firewall.table, resolv_conf)
+        self._leaving: dict[asyncio.Future[None], Sequence[Endpoint]] = {}  # whose interfaces may still answer
 
     def close(self) -> None:
         """Stop serving: ports and names. What the kernel does goes on."""
@@ -58,6 +62,7 @@ class Endpoints:
         upstreams: name servers to ask in place of the host's. On any error nothing of it is left. Raises NotFound,
         InvalidArgument, Forbidden (address taken), Conflict (port taken), Unavailable (no address left), Internal.
         """
+        await self._wait_left()
         pairs = self._plan(member, requests, ())
         if len(pairs) > 1 and any(network.driver in (HOST, NULL) for _, network in pairs):
             raise InvalidArgument(
@@ -84,6 +89,7 @@ class Endpoints:
         """Put a running container on one more network. If its gateway comes first now, the default route and the
         published ports move to it; ports: to be published if none are yet. Raises as attach does."""
         network = self.check(request)
+        await self._wait_left()
         held = self._catalog.endpoints_of(member.id)
         drivers = {self._catalog.by_id(end.network_id).driver for end in held}
         plan.check_connect(member, network, held, drivers)
@@ -135,10 +141,8 @@ class Endpoints:
         endpoints = self._catalog.endpoints_of(container_id)
         if not endpoints:
             return
-        veths = [end.veth for end in endpoints if self._catalog.by_id(end.network_id).driver == BRIDGE]
-        if veths:
-            await in_thread(_what(container_id), partial(bridge.silence, veths))
         self._release(endpoints)
+        self._silence(endpoints)
         self._tell("disconnect", endpoints)
 
     async def restore(self, member: Member, netns_fd: int, upstreams: Sequence[str] = ()) -> list[Endpoint]:
@@ -168,7 +172,32 @@ class Endpoints:
         self, member: Member, requests: Sequence[EndpointRequest], held: Sequence[Endpoint]
     ) -> list[tuple[Endpoint, Network]]:
         wishes = [(request, self.check(request)) for request in requests]
-        return plan.endpoints(member, wishes, held, self._catalog.used, partial(secrets.token_hex, 32))
+        return plan.endpoints(member, wishes, held, self._used, partial(secrets.token_hex, 32))
+
+    def _used(self, network_id: str) -> set[str]:
+        """Addresses that nobody else may have yet."""
+        leaving = {
+            ip for ends in self._leaving.values() for e in ends if e.network_id == network_id for ip in (e.ip, e.ip6)
+        }
+        return self._catalog.used(network_id) | leaving
+
+    def _silence(self, endpoints: Sequence[Endpoint]) -> None:
+        """Close the ports of a container that has ended, in a thread: this may wait for the kernel as it removes others."""
+        veths = [end.veth for end in endpoints if self._catalog.by_id(end.network_id).driver == BRIDGE]
+        if veths:
+            silencing = asyncio.get_running_loop().run_in_executor(None, bridge.silence, veths)
+            self._leaving[silencing] = endpoints
+            silencing.add_done_callback(self._left)
+
+    def _left(self, silencing: asyncio.Future[None]) -> None:
+        endpoints = self._leaving.pop(silencing)
+        if not silencing.cancelled() and (error := silencing.exception()) is not None:
+            log.warning("%s: it may answer for a moment yet: %s", _what(endpoints[0].container_id), error)
+
+    async def _wait_left(self) -> None:
+        """Nobody holds an address any more whose container has ended before: the lowest free one is what it seems to be."""
+        if self._leaving:
+            await asyncio.wait(list(self._leaving))
 
     async def _realise(self, undo: AsyncExitStack, netns_fd: int, endpoints: Sequence[Endpoint]) -> None:
         """Record the endpoints, make their interfaces and firewall elements. Raises Internal."""
