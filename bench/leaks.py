@@ -15,12 +15,14 @@ import os
 import re
 import signal
 import socket
+import statistics
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
+from itertools import combinations
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "real"))
@@ -35,6 +37,7 @@ from naru.linux.nft import Nft
 SLOPE_BYTES = 100  # per exec
 WARM_EXECS = 256  # what the daemon remembers of ended execs is no leak
 SETTLE_S = 5.0
+PORTIONS = 10  # of the execs, after each of which memory is looked at
 POOL_THREADS = (
     min(32, (os.cpu_count() or 1) + 4) + 6
 )  # asyncio's grows as it is needed; the others are the daemon's own
@@ -163,6 +166,12 @@ def spread(clients: int, total: int, work: Callable[[int], None]) -> float:
     return time.monotonic() - began
 
 
+def trend(sizes: Sequence[int]) -> float:
+    """The median of the slopes between any two (Theil-Sen): allocators work in arenas, and one step more or less says nothing."""
+    pairs = combinations(enumerate(sizes), 2)
+    return statistics.median((later - earlier) / (j - i) for (i, earlier), (j, later) in pairs)
+
+
 def settled(daemon: Daemon, before: Mapping[str, int]) -> dict[str, int]:
     """The counts, once they are those of before, or after some seconds."""
     deadline = time.monotonic() + SETTLE_S
@@ -180,19 +189,19 @@ def audit(daemon: Daemon, *, runs: int, execs: int, clients: int) -> list[str]:
     spread(clients, WARM_EXECS + 2 * clients, lambda number: execute(daemon, target.id, number))
     spread(clients, 2 * clients, lambda number: run(daemon, number))
     gc.collect()
-    time.sleep(1)
+    time.sleep(2)  # ended root file systems are held for a second
     before, open_before = counts(daemon), descriptors(daemon)
     run_s = spread(clients, runs, lambda number: run(daemon, number))
-    after_runs = rss_bytes(daemon)
-    exec_s = spread(clients, execs // 2, lambda number: execute(daemon, target.id, number))
-    middle = rss_bytes(daemon)
-    exec_s += spread(clients, execs - execs // 2, lambda number: execute(daemon, target.id, number))
-    after = rss_bytes(daemon)
+    exec_s, memory = 0.0, [rss_bytes(daemon)]
+    for _ in range(PORTIONS):
+        exec_s += spread(clients, execs // PORTIONS, lambda number: execute(daemon, target.id, number))
+        time.sleep(0.5)
+        memory.append(rss_bytes(daemon))
     gc.collect()  # docker-py's sockets
     now = settled(daemon, before)
-    slope = (after - middle) / max(1, execs - execs // 2)
-    print(f"{runs} runs in {run_s:.1f} s, {execs} execs in {exec_s:.1f} s; memory {after_runs >> 10} → {middle >> 10} → {after >> 10} KiB: "
-          f"{slope:.0f} bytes an exec", flush=True)  # fmt: skip
+    slope = trend(memory[PORTIONS // 2 :]) / max(1, execs // PORTIONS)
+    print(f"{runs} runs in {run_s:.1f} s, {execs} execs in {exec_s:.1f} s; memory {' '.join(str(size >> 10) for size in memory)} KiB: "
+          f"{slope:.0f} bytes an exec over the later half", flush=True)  # fmt: skip
     found = []
     before["threads"] = max(before["threads"], POOL_THREADS)
     for what, count in before.items():

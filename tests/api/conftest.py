@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from naru.api.http import Exchange, Server
+from naru.api.exchange import Exchange
+from naru.api.server import Server
 
 PATIENCE_S = 10
 

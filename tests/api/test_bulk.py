@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from naru.api.http import Exchange
+from naru.api.exchange import Exchange
 from naru.errors import Internal
 from naru.images.feed import through_pipe
 from naru.linux.lent import LentSocket

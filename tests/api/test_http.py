@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from naru.api.http import Exchange
+from naru.api.exchange import Exchange
 
 Site = Any
 Run = Callable[..., None]

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from naru.api.exchange import Exchange
-from naru.api.http import Server
+from naru.api.server import Server
 from naru.client.tls import TlsSocket
 
 SUBJECT = "subjectAltName=IP:127.0.0.1"

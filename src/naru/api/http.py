@@ -13,30 +13,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
-import ssl
 import time
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import httptools
 
 from naru.api.exchange import HIGH_WATER, Body, Duplex, Exchange
 from naru.api.framing import BadFraming, Chunked, Framing, Sized
 from naru.api.heads import BadRequest, check_head, head_end
-from naru.api.tls import TlsConnection
 from naru.linux.lent import LentSocket
-from naru.linux.sockets import Hangups, unread_bytes
+from naru.linux.sockets import unread_bytes
+
+if TYPE_CHECKING:
+    from naru.api.server import Server
 
 log = logging.getLogger(__name__)
 
 _HEAD_LIMIT = 1 << 20
 _TAKEN_S, _LOOK_S = 0.1, 0.001
+# Into which all connections read, one after the other. asyncio else allocates as much for each read, and gives nearly all of it back:
+# in the heap that leaves holes, and some hundred bytes a request until it has enough of them.
+_BUFFER = memoryview(bytearray(1 << 18))
 Handler = Callable[[Exchange], Awaitable[None]]
 
 
-class Connection(asyncio.Protocol):
-    """One client connection: bytes → exchanges, one at a time."""
+class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
+    """One client connection: bytes → exchanges, one at a time. A bare socket's come by the buffer, what TLS had in it by
+    `data_received`."""
 
     def __init__(self, server: Server, handler: Handler) -> None:
         self._server = server
@@ -95,6 +99,12 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._writable.set()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return _BUFFER
+
+    def buffer_updated(self, size: int) -> None:
+        self.data_received(bytes(_BUFFER[:size]))
 
     def data_received(self, data: bytes) -> None:
         if self._duplex is not None:
@@ -203,6 +213,12 @@ class Connection(asyncio.Protocol):
         if self._expect:
             self._expect = False
             await self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def end(self) -> None:
+        """The server goes: the connection is closed, and a handler cancelled."""
+        self.close()
+        if self._task is not None:
+            self._task.cancel()
 
     @property
     def brief_task(self) -> asyncio.Task[None] | None:
@@ -360,50 +376,3 @@ class Connection(asyncio.Protocol):
             self._take(early)
         self.resume()
         self._next()
-
-
-class Server:
-    """Listens on sockets given to it and runs the handler for each request, in its own task group."""
-
-    def __init__(self, handler: Handler) -> None:
-        self.handler = handler
-        self.connections: set[Connection] = set()
-        self.hangups = Hangups()
-        self._group: asyncio.TaskGroup | None = None
-        self._listeners: list[asyncio.Server] = []
-
-    def spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
-        assert self._group is not None, "serve() is not running"
-        return self._group.create_task(work)  # type: ignore[arg-type]
-
-    async def listen(
-        self, sock: socket.socket, tls: ssl.SSLContext | None = None, handler: Handler | None = None
-    ) -> None:
-        """Accept on a listening socket from now on; requests that come by it may have a handler of their own."""
-        loop = asyncio.get_running_loop()
-        mine = handler or self.handler
-
-        def make() -> asyncio.Protocol:
-            return Connection(self, mine) if tls is None else TlsConnection(tls, lambda: Connection(self, mine))
-
-        start = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
-        self._listeners.append(await start(make, sock=sock))
-
-    async def serve(self, stop: asyncio.Event, grace_s: Callable[[], float | None] = lambda: 0.0) -> None:
-        """Until stop is set. Then nobody new is let in; requests that have not begun to answer get `grace_s` to do so (None:
-        for ever), streams do not; connections are closed and handlers cancelled."""
-        async with asyncio.TaskGroup() as self._group:
-            await stop.wait()
-            for listener in self._listeners:
-                listener.close()
-            await self._drain(grace_s())
-            for connection in list(self.connections):
-                connection.close()
-                if connection._task is not None:
-                    connection._task.cancel()
-        self.hangups.close()
-
-    async def _drain(self, grace_s: float | None) -> None:
-        tasks = [task for each in self.connections if (task := each.brief_task) is not None]
-        if tasks and grace_s != 0:
-            await asyncio.wait(tasks, timeout=grace_s)

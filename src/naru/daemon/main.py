@@ -16,7 +16,8 @@ from functools import partial
 import naru
 from naru.api.exchange import Exchange
 from naru.api.guard import refusal
-from naru.api.http import Handler, Server
+from naru.api.http import Handler
+from naru.api.server import Server
 from naru.api.status import error_body
 from naru.daemon import logs
 from naru.daemon.checks import host_and_port
