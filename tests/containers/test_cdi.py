@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from naru.containers import cdi
 from naru.containers.cdi import Edits, Registry
@@ -68,13 +69,20 @@ def test_later_folders_go_first_and_twins_cancel_each_other(tmp_path: Path, capl
         (tmp_path / folder / f"{name}.json").write_text(json.dumps(value))
     (tmp_path / "b" / "broken.json").write_text("{")
     (tmp_path / "b" / "kind.json").write_text('{"kind": "nonsense", "devices": []}')
-    (tmp_path / "b" / "other.yaml").write_text("kind: v.com/c")
+    (tmp_path / "b" / "other.yaml").write_text("kind: [v.com/c")
+    (tmp_path / "b" / "notes.txt").write_text("ours")
     found = cdi.read([str(tmp_path / "a"), str(tmp_path / "b"), str(tmp_path / "none")])
     assert set(found.devices) == {"v.com/c=y"}
     assert len(caplog.records) == 4
     (tmp_path / "b" / "twin.json").unlink()
     found = cdi.read([str(tmp_path / "a"), str(tmp_path / "b")])
     assert found.edits(["v.com/c=x"]) == Edits(env=("C=1",))
+
+
+def test_a_specification_in_yaml_says_the_same(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "yaml").mkdir()
+    (tmp_path / "yaml" / "gpu.yaml").write_text(yaml.safe_dump(SPEC))
+    assert cdi.read([str(tmp_path / "yaml")]) == registry
 
 
 def test_what_requests_mean(registry: Registry) -> None:

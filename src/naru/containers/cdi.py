@@ -1,8 +1,7 @@
 """Devices as vendors describe them: the Container Device Interface (CDI 1.1, SPEC.md), read from /etc/cdi and /var/run/cdi.
 
 A device is named `vendor/class=name`. What a specification says of it is put into the runtime spec as it is: environment,
-device nodes, mounts, hooks, groups. Files are JSON; those in YAML are passed over with a warning (docs/dependencies.md).
-Errors are Internal, in Docker's words: they come up when the container is started.
+device nodes, mounts, hooks, groups. Files are JSON or YAML. Errors are Internal, in Docker's words: they come up when the container is started.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,13 +89,12 @@ def read(folders: Iterable[str] = FOLDERS) -> Registry:
 
 
 def _read_file(path: str) -> list[tuple[str, tuple[Json, Json]]]:
-    if path.endswith((".yaml", ".yml")):
-        log.warning("%s is passed over: CDI specifications are read in JSON", path)
-    if not path.endswith(".json"):
+    parse = next((parse for ending, parse in _FORMATS.items() if path.endswith(ending)), None)
+    if parse is None:
         return []
     try:
         with open(path, "rb") as file:
-            value = json.loads(file.read(_LIMIT_BYTES))
+            value = parse(file.read(_LIMIT_BYTES))
         kind = value["kind"]
         if not _KIND.fullmatch(kind):
             raise ValueError(f"invalid kind {kind!r}")
@@ -107,6 +105,19 @@ def _read_file(path: str) -> list[tuple[str, tuple[Json, Json]]]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         log.warning("%s is passed over: no CDI specification: %r", path, error)
         return []
+
+
+def _parse_yaml(data: bytes) -> Any:
+    """Raises ValueError."""
+    import yaml  # noqa: PLC0415 - few hosts have such files, and no other start of the daemon is to wait for it
+
+    try:
+        return yaml.load(data, yaml.CSafeLoader)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+
+
+_FORMATS: dict[str, Callable[[bytes], Any]] = {".json": json.loads, ".yaml": _parse_yaml, ".yml": _parse_yaml}
 
 
 def _edits(value: Json) -> Edits:
