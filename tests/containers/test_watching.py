@@ -101,3 +101,22 @@ def test_files_are_told_once_to_who_expects_them(tmp_path: Path) -> None:
         assert told == ["a"]
 
     run(body, tmp_path)
+
+
+def test_the_exit_code_of_an_earlier_run_ends_no_later_one(tmp_path: Path) -> None:
+    """A monitor that a dead daemon's start had left wrote it before anybody looked; it was cleared, but the kernel tells it yet."""
+
+    async def body(files: Files) -> None:
+        told: list[str] = []
+        leave(tmp_path, "one")
+        (tmp_path / "one").unlink()
+        watch = Watch(files, "one", lambda: told.append("end"))
+        process = monitor()
+        watch.begin(process, os.getpid())
+        assert not await watch.wait_end_within(0.05) and told == []
+        leave(tmp_path, "one")
+        assert await watch.wait_end_within(5)
+        process.kill()
+        await watch.wait_gone()
+
+    run(body, tmp_path)

@@ -40,7 +40,8 @@ class Files:
 
     def _arrived(self) -> None:
         for name in self._arrivals.names():
-            self._tell(name)
+            if os.path.exists(f"{self.folder}/{name}"):  # else it was of an earlier run, and has been cleared since
+                self._tell(name)
 
     def _tell(self, name: str) -> None:
         if (tell := self._expected.pop(name, None)) is not None:
