@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from naru.errors import Unsupported
+from naru.errors import Internal, Unsupported
 from naru.store.db import SCHEMA_VERSION, Database
 
 INSERT = "INSERT INTO volume (name, record) VALUES (?, ?)"
@@ -136,3 +138,42 @@ def test_opening_again_keeps_everything(path: str) -> None:
         assert names(db) == ["a"]
         assert db.row("PRAGMA user_version") == (SCHEMA_VERSION,)
         assert db.row("PRAGMA journal_mode") == ("wal",)
+
+
+def test_one_sync_does_for_all_who_wait(tmp_path: Path) -> None:
+    async def story() -> int:
+        db = Database(str(tmp_path / "naru.db"))
+        begun = 0
+        sync = db._sync_log
+
+        def counted() -> None:
+            nonlocal begun
+            begun += 1
+            time.sleep(0.02)
+            sync()
+
+        db._sync_log = counted  # type: ignore[method-assign]
+        waiting = []
+        for number in range(20):
+            db.write("INSERT INTO meta VALUES (?, 'x')", str(number))
+            waiting.append(asyncio.ensure_future(db.wait_durable()))
+            await asyncio.sleep(0.001)
+        await asyncio.gather(*waiting)
+        db.close()
+        return begun
+
+    assert 2 <= asyncio.run(story()) < 15
+
+
+def test_a_sync_that_fails_is_told_to_all_and_the_next_one_is_a_new_one(tmp_path: Path) -> None:
+    async def story() -> None:
+        db = Database(str(tmp_path / "naru.db"))
+        db.write("INSERT INTO meta VALUES ('a', 'x')")
+        os.rename(f"{db.path}-wal", f"{db.path}-away")
+        for failure in await asyncio.gather(db.wait_durable(), db.wait_durable(), return_exceptions=True):
+            assert isinstance(failure, Internal) and "No such file" in str(failure)
+        os.rename(f"{db.path}-away", f"{db.path}-wal")
+        await db.wait_durable()
+        db.close()
+
+    asyncio.run(story())

@@ -231,7 +231,7 @@ class Creation:
         return name
 
     def realise(self, plan: Plan, undo: AsyncExitStack) -> Container:
-        """Volumes, snapshot, directory, row; each with its undo. Blocks a few milliseconds, one sync among them."""
+        """Volumes, snapshot, directory, row, which is not durable yet; each with its undo. Blocks a millisecond or two."""
         around, record = self._around, plan.record
         mounts = []
         for item in plan.mounts:
@@ -241,13 +241,9 @@ class Creation:
         undo.callback(around.snapshots.remove, record.id)
         os.makedirs(around.directory(record.id), mode=0o710)
         undo.callback(os.rmdir, around.directory(record.id))
-        around.db.write(
-            "INSERT INTO container (id, name, record) VALUES (?, ?, ?)",
-            record.id,
-            record.name,
-            to_json(record),
-            durable=True,
-        )
+        row = record.id, record.name, to_json(record)
+        around.db.write("INSERT INTO container (id, name, record) VALUES (?, ?, ?)", *row)
+        undo.callback(around.db.write, "DELETE FROM container WHERE id = ?", record.id)
         return record
 
     def _realise_mount(self, item: Wanted, record: Container, undo: AsyncExitStack) -> MountPoint:

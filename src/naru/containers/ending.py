@@ -1,4 +1,4 @@
-"""The end of one run: what its monitor left is read, what it used is given back, and what is left of it is killed."""
+"""The end of one run: what its monitor left is read, and what is left of it is killed; and what follows, by itself."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from naru.containers.restarts import Ended, restart_delay_ns, short_runs
 from naru.containers.surroundings import Surroundings
 
 
-async def take_down(around: Surroundings, record: Container) -> Exit:
-    """How a run ended that has ended; it has no network any more when this returns."""
+def how_it_ended(around: Surroundings, record: Container) -> Exit:
+    """Of a run that has ended: nothing of it runs on."""
     end = around.runtime.read_exit(record.id)
     if end is None:  # the monitor was killed: nobody holds the streams any more, so the rest goes too
         around.cgroup(record).kill()
         end = Exit(137, around.now_ns(), False)
     elif record.host.pid_mode:  # its first process was not the end of its namespace: there may be more
         around.cgroup(record).kill()
-    await around.networking.leave(record)
     return end
 
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from naru.containers import criu, lifecycle, monitor
-from naru.containers.ending import AutoRemoval, Restarting, take_down
+from naru.containers.ending import AutoRemoval, Restarting, how_it_ended
 from naru.containers.happening import happening
 from naru.containers.health import Health
 from naru.containers.inbox import Inbox
@@ -250,14 +250,18 @@ class Owner:
     async def _settle(self, *, auto_remove: bool = True) -> None:
         """The monitor has ended: take down what the run had, publish, decide about a restart."""
         around, state = self._around, self.record.state
-        end = await take_down(around, self.record)
+        end = how_it_ended(around, self.record)
         delay_ns = self._restarting.decide(self.record, end)
         around.before_end(self)
-        self._publish(
+        self.record = self.record.with_state(
             status=Status.EXITED if delay_ns is None else Status.RESTARTING, pid=0, exit_code=end.code,
             oom_killed=end.oom_killed, finished_ns=end.finished_ns, monitor_pid=0, monitor_start=0,
             stopped_by_user=self._restarting.stopped_by_user,
         )  # fmt: skip
+        self._waiters.ended(end.code)
+        await asyncio.sleep(0)  # who waits is answered first: until the run is buried, a next daemon finds the same end
+        await around.networking.leave(self.record)
+        self._write_down()
         self.ended.set()
         around.tell_volumes(self.record, "unmount")
         if end.oom_killed:
@@ -266,7 +270,6 @@ class Owner:
         if delay_ns is not None:
             restarts = state.restart_count + 1
             self._restarting.arm(delay_ns, lambda: self._inbox.submit(lambda: self._restart_now(restarts)))
-        self._waiters.ended(end.code)
         self.bury_soon()
         if auto_remove and self.record.host.auto_remove and delay_ns is None:
             left_s = moment_left_s(around.now_ns() - state.started_ns)
@@ -338,8 +341,11 @@ class Owner:
         return self._around.cgroup(self.record)
 
     def _publish(self, **changes: Any) -> None:
-        """What is so is so, even where it cannot be written down: the next daemon asks the kernel and the monitor's files."""
         self.record = self.record.with_state(**changes)
+        self._write_down()
+
+    def _write_down(self) -> None:
+        """What is so is so, even where it cannot be written down: the next daemon asks the kernel and the monitor's files."""
         try:
             self._store()
         except Internal as error:

@@ -79,6 +79,7 @@ class Containers:
             await around.wait_sources([item.point for item in plan.mounts])
             async with AsyncExitStack() as undo:
                 record = creation.realise(plan, undo)
+                await around.db.wait_durable()
                 undo.pop_all()
         except BaseException:
             around.names.pop(reserved, None)

@@ -15,7 +15,8 @@
      └── build_cache  key → image config diff, chain, …   results of build steps
 
 Records are JSON text in our own words, written and read by the folder that owns them; Docker's names do not occur here.
-SQLite in WAL mode. `durable` transactions are synced before they return: what was acknowledged survives a power cut.
+SQLite in WAL mode. `durable` transactions are synced before they return, others when `wait_durable` does: what was acknowledged
+survives a power cut.
 The others survive a crash of the process, and are for facts that the kernel or the disk can tell again.
 A database that cannot be read is put aside as `naru.db.damaged-<n>` and a new one begun: it is never a reason not to start.
 On a full disk, transactions that begin with an UPDATE or a DELETE are done in the room of the reserve; those that add
@@ -24,6 +25,7 @@ something are refused.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import sqlite3
@@ -33,6 +35,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from naru.errors import Internal, Unsupported
+from naru.linux.threads import finish_in_thread
 from naru.store.reserve import Reserve
 
 SCHEMA_VERSION = 2
@@ -79,6 +82,8 @@ class Database:
         self.damaged: str | None = None  # where an unreadable predecessor was put aside
         self._reserve = reserve
         self._lock = threading.RLock()
+        self._syncing = asyncio.Lock()
+        self._next_sync: asyncio.Future[None] | None = None  # has not begun yet
         try:
             self._connection = self._open()
         except sqlite3.DatabaseError as error:
@@ -138,6 +143,30 @@ class Database:
         """One statement in a transaction of its own; returns the number of rows it changed."""
         with self.transaction(durable=durable) as execute:
             return execute(sql, *parameters)
+
+    async def wait_durable(self) -> None:
+        """Everything written until now survives a power cut when this returns. One sync does for all who wait for the next. Raises
+        Internal."""
+        if self._next_sync is None:
+            self._next_sync = asyncio.ensure_future(self._sync())
+        await asyncio.shield(self._next_sync)
+
+    async def _sync(self) -> None:
+        async with self._syncing:
+            self._next_sync = None  # what is written from now on it may miss
+            try:
+                await finish_in_thread(self._sync_log)
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    raise self._no_space() from error
+                raise Internal(f"sync {self.path}-wal: {error.strerror}") from error
+
+    def _sync_log(self) -> None:
+        log = os.open(f"{self.path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fdatasync(log)
+        finally:
+            os.close(log)
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[Callable[..., int]]:
