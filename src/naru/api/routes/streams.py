@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from dataclasses import replace
-from urllib.parse import quote
+from urllib.parse import quote_plus
 
 from naru.api import websocket
 from naru.api.app import Request, Route
@@ -276,9 +276,9 @@ def _detach_keys(text: str) -> bytes:
 
 
 def _details(record: Container) -> bytes:
-    """The labels and variables that the log options name, and the tag, as `k=v,k=v `."""
+    """The labels and variables that the log options name, and the tag, as `k=v,k=v `, escaped as in a query."""
     options, source = record.host.log_config.config or {}, source_of(record)
     chosen = extra(options, source)
     if "tag" in options:
         chosen["tag"] = tag(options["tag"], source)
-    return f"{','.join(f'{quote(name)}={quote(chosen[name])}' for name in sorted(chosen))} ".encode()
+    return f"{','.join(f'{quote_plus(name)}={quote_plus(chosen[name])}' for name in sorted(chosen))} ".encode()
