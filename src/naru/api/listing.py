@@ -47,7 +47,7 @@ async def rows(engine: Engine, records: Iterable[Container], version: Version, *
         out.append(
             list_json(
                 record, settings=network_settings(record, engine.networking.endpoints(record.id), network_ids, version),
-                health=engine.health(record), now_ns=now_ns, image=images[image],
+                health=engine.health(record), now_ns=now_ns, image=images[image], version=version,
                 size=await asyncio.to_thread(engine.sizes, record) if size else None, links=links.get(record.id, ()),
             )
         )  # fmt: skip

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import naru
-from naru.api import listing
+from naru.api import listing, olderversions
 from naru.api.app import MAX_VERSION, SERVER_VERSION, Request, Route
 from naru.api.credentials import from_json
 from naru.api.events import Selection, event_json
@@ -116,40 +116,39 @@ class SystemRoutes:
         folders = shown.cdi_spec_dirs or cdi.FOLDERS
         has = host.controllers.__contains__
         v2 = host.cgroup_version == 2
-        await request.answer(
-            {
-                "ID": shown.id, "Containers": len(records), "ContainersRunning": count[Status.RUNNING],
-                "ContainersPaused": count[Status.PAUSED],
-                "ContainersStopped": len(records) - count[Status.RUNNING] - count[Status.PAUSED],
-                "Images": len(engine.images.list()), "Driver": "overlayfs",
-                "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
-                "Plugins": {
-                    "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": None,
-                    "Log": list(LOG_DRIVERS),
-                },
-                "MemoryLimit": has("memory"), "SwapLimit": host.swap_limit, "CpuCfsPeriod": has("cpu"), "CpuCfsQuota": has("cpu"),
-                "CPUShares": has("cpu"), "CPUSet": has("cpuset"), "PidsLimit": has("pids"), "IPv4Forwarding": True, "Debug": shown.debug,
-                "NFd": len(os.listdir("/proc/self/fd")), "OomKillDisable": has("memory") and not v2,
-                "NGoroutines": len(asyncio.all_tasks()), "SystemTime": rfc3339(time.time_ns()), "LoggingDriver": engine.around.log_default.type,
-                "CgroupDriver": "cgroupfs", "CgroupVersion": str(host.cgroup_version), "NEventsListener": engine.bus.listeners,
-                "KernelVersion": host.kernel, "OperatingSystem": host.os_name, "OSVersion": host.os_version, "OSType": "linux",
-                "Architecture": host.machine, "IndexServerAddress": "https://index.docker.io/v1/",
-                "RegistryConfig": registry_json(engine.registry.config),
-                "NCPU": host.cpus, "MemTotal": host.memory_bytes, "GenericResources": None,
-                "DockerRootDir": engine.around.data_root, "HttpProxy": "", "HttpsProxy": "", "NoProxy": "", "Name": host.name,
-                "Labels": list(shown.labels), "ExperimentalBuild": shown.experimental, "ServerVersion": SERVER_VERSION,
-                "Runtimes": shown.runtimes_json(), "DefaultRuntime": shown.default_runtime,
-                "Swarm": {
-                    "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": "",
-                    "RemoteManagers": None,
-                },
-                "LiveRestoreEnabled": True, "Isolation": "", "InitBinary": shown.init_path or "docker-init", "ContainerdCommit": {"ID": ""},
-                "RuncCommit": {"ID": ""}, "InitCommit": {"ID": ""},
-                "SecurityOptions": shown.security_options(), "CDISpecDirs": list(folders), **_vendor_devices(request, folders),
-                "FirewallBackend": {"Driver": "nftables"}, "Warnings": shown.warnings(),
-                **({"DefaultAddressPools": [{"Base": b, "Size": n} for b, n in shown.pools]} if shown.pools else {}),
-            }
-        )  # fmt: skip
+        out: Json = {
+            "ID": shown.id, "Containers": len(records), "ContainersRunning": count[Status.RUNNING],
+            "ContainersPaused": count[Status.PAUSED],
+            "ContainersStopped": len(records) - count[Status.RUNNING] - count[Status.PAUSED],
+            "Images": len(engine.images.list()), "Driver": "overlayfs",
+            "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
+            "Plugins": {
+                "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": None,
+                "Log": list(LOG_DRIVERS),
+            },
+            "MemoryLimit": has("memory"), "SwapLimit": host.swap_limit, "CpuCfsPeriod": has("cpu"), "CpuCfsQuota": has("cpu"),
+            "CPUShares": has("cpu"), "CPUSet": has("cpuset"), "PidsLimit": has("pids"), "IPv4Forwarding": True, "Debug": shown.debug,
+            "NFd": len(os.listdir("/proc/self/fd")), "OomKillDisable": has("memory") and not v2,
+            "NGoroutines": len(asyncio.all_tasks()), "SystemTime": rfc3339(time.time_ns()), "LoggingDriver": engine.around.log_default.type,
+            "CgroupDriver": "cgroupfs", "CgroupVersion": str(host.cgroup_version), "NEventsListener": engine.bus.listeners,
+            "KernelVersion": host.kernel, "OperatingSystem": host.os_name, "OSVersion": host.os_version, "OSType": "linux",
+            "Architecture": host.machine, "IndexServerAddress": "https://index.docker.io/v1/",
+            "RegistryConfig": registry_json(engine.registry.config),
+            "NCPU": host.cpus, "MemTotal": host.memory_bytes, "GenericResources": None,
+            "DockerRootDir": engine.around.data_root, "HttpProxy": "", "HttpsProxy": "", "NoProxy": "", "Name": host.name,
+            "Labels": list(shown.labels), "ExperimentalBuild": shown.experimental, "ServerVersion": SERVER_VERSION,
+            "Runtimes": shown.runtimes_json(), "DefaultRuntime": shown.default_runtime,
+            "Swarm": {
+                "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": "",
+                "RemoteManagers": None,
+            },
+            "LiveRestoreEnabled": True, "Isolation": "", "InitBinary": shown.init_path or "docker-init", "ContainerdCommit": {"ID": ""},
+            "RuncCommit": {"ID": ""}, "InitCommit": {"ID": ""},
+            "SecurityOptions": shown.security_options(), "CDISpecDirs": list(folders), **_vendor_devices(request, folders),
+            "FirewallBackend": {"Driver": "nftables"}, "Warnings": shown.warnings(),
+            **({"DefaultAddressPools": [{"Base": b, "Size": n} for b, n in shown.pools]} if shown.pools else {}),
+        }  # fmt: skip
+        await request.answer(olderversions.info(out, request.version))
 
     # -- events ---------------------------------------------------------------------------------------------------------
 
@@ -184,7 +183,8 @@ class SystemRoutes:
     # -- df, auth ---------------------------------------------------------------------------------------------------------
 
     async def df(self, request: Request) -> None:
-        kinds = request.query.all("type") or ["container", "image", "volume", "build-cache"]
+        asked = request.query.all("type") if request.at_least(1, 42) else []
+        kinds = asked or ["container", "image", "volume", "build-cache"]
         for kind in kinds:
             if kind not in ("container", "image", "volume", "build-cache"):
                 raise InvalidArgument(f"unknown object type: {kind}")
@@ -207,17 +207,19 @@ class SystemRoutes:
     async def _df_images(self, request: Request) -> tuple[Json, Json]:
         engine = self._engine
         images = engine.images.list()
-        rows = await asyncio.to_thread(lambda: [entry_json(engine, image, request.version) for image in images])
+        rows = await asyncio.to_thread(lambda: [entry_json(engine, image, MAX_VERSION) for image in images])
         total, shared = await asyncio.to_thread(engine.image_bytes)
         for row in rows:
             row["SharedSize"] = shared.get(row["Id"], 0)
+            if not request.at_least(1, 44):
+                row["VirtualSize"] = row["Size"]
         active = sum(1 for row in rows if row["Containers"])
         usage = {"ActiveCount": active, "Items": rows, "TotalCount": len(rows), "TotalSize": total}
         return {"ImageUsage": usage}, {"Images": rows, "LayersSize": total}
 
     async def _df_containers(self, request: Request) -> tuple[Json, Json]:
         records = self._engine.containers.all()
-        items = await listing.rows(self._engine, records, request.version, size=True)
+        items = await listing.rows(self._engine, records, MAX_VERSION, size=True)
         for item in items:
             item.pop("ImageManifestDescriptor", None)
         total = sum(item.get("SizeRw", 0) for item in items)
