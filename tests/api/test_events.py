@@ -28,5 +28,10 @@ _CONNECT = Event("network", "connect", "beef", 0, {"name": "bridge", "container"
     ],
 )
 def test_filters_are_dockers(filters: dict[str, list[str]], start: bool, connect: bool) -> None:
-    chosen = Selection(filters)
+    chosen = Selection(filters, (1, 56))
     assert (chosen.takes(_START), chosen.takes(_CONNECT)) == (start, connect)
+
+
+def test_new_images_are_told_since_1_46() -> None:
+    made = Event("image", "create", "sha256:1", 0, {"name": "sha256:1"})
+    assert Selection({}, (1, 46)).takes(made) and not Selection({}, (1, 45)).takes(made)

@@ -27,11 +27,14 @@ def event_json(event: Event, version: Version) -> dict[str, Any]:
 class Selection:
     """Docker's event filters; values of one key are alternatives, keys are conditions."""
 
-    def __init__(self, filters: Filters) -> None:
+    def __init__(self, filters: Filters, version: Version) -> None:
         self._filters = filters
+        self._knows_new_images = version >= (1, 46)
 
     def takes(self, event: Event) -> bool:
         filters = self._filters
+        if event.kind == "image" and event.action == "create" and not self._knows_new_images:
+            return False
         if "type" in filters and event.kind not in filters["type"]:
             return False
         if "scope" in filters and "local" not in filters["scope"]:

@@ -159,7 +159,7 @@ class SystemRoutes:
             raise InvalidArgument(
                 f"`since` time ({query.text('since')}) cannot be after `until` time ({query.text('until')})"
             )
-        selection = Selection(query.filters(None))
+        selection = Selection(query.filters(None), request.version)
         kind = "application/jsonl" if request.at_least(1, 52) else "application/json"
         accept = request.header("accept")
         if any(word in accept for word in ("application/x-ndjson", "application/json-seq", "application/jsonl")):
