@@ -171,11 +171,16 @@ def _strip_full(block: bytes, stream: int, window: Window, continues: bool) -> l
 
 
 def _append(texts: list[bytes], text: bytes) -> None:
-    """Unless it goes on with the last one, and both are short enough together."""
-    if texts and not texts[-1].endswith(b"\n") and len(texts[-1]) + len(text) <= _WHOLE_BYTES + 1:
-        texts[-1] += text
-    else:
-        texts.append(text)
+    """As a piece of its own, or at the end of the last one, as far as there is room, if it goes on with that."""
+    if texts and not texts[-1].endswith(b"\n"):
+        room = _WHOLE_BYTES - len(texts[-1])
+        if len(text) > room + 1:
+            texts[-1] += text[:room]
+            text = text[room:]
+        else:
+            texts[-1] += text
+            return
+    texts.append(text)
 
 
 def _decoration(time: bytes, window: Window) -> bytes:
