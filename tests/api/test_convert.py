@@ -139,7 +139,14 @@ def test_network_settings_with_ipv6_and_without_a_host_port() -> None:
 
 def test_an_ended_container_keeps_its_names() -> None:
     ended = State(Status.EXITED, started_ns=STARTED, finished_ns=STARTED + 1)
-    [one] = network_settings(record(state=ended), {}, {}, (1, 56))["Networks"].values()
+    networks = {"bridge": EndpointSettings(), "mine": EndpointSettings()}
+    made = network_settings(record(state=ended, networks=networks), {}, {}, (1, 56))["Networks"]
+    assert made["mine"]["DNSNames"][0] == record().name and made["bridge"]["DNSNames"] is None
+
+
+@pytest.mark.parametrize("state", [RUNNING, State(Status.EXITED, started_ns=STARTED, finished_ns=STARTED + 1)])
+def test_a_container_that_was_renamed_tells_its_names_on_the_default_bridge(state: State) -> None:
+    [one] = network_settings(record(state=replace(state, renamed=True)), {}, {}, (1, 56))["Networks"].values()
     assert one["DNSNames"][0] == record().name
 
 

@@ -132,8 +132,8 @@ def network_settings(
         name: endpoint_json(settings, endpoints.get(name), network_ids.get(name, "") if record.state.started_ns else "")
         for name, settings in record.networks.items()
     }
-    if record.state.started_ns and not live:  # what it was called is kept, also on the default bridge
-        for name in networks.keys() - {"host", "none"}:
+    if record.state.started_ns and (record.state.renamed or not live):  # what it was called is kept
+        for name in networks.keys() - {"host", "none"} - (set() if record.state.renamed else {"bridge"}):
             networks[name]["DNSNames"] = list(dns_names(member(record), record.networks[name].aliases or ()))
     return {
         "SandboxID": record.id if live and endpoints else "",

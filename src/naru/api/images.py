@@ -128,11 +128,19 @@ def select(images: Images, filters: Filters, now_ns: int) -> list[Image]:
         limit = images.resolve(text).config.created
         found = [image for image in found if created_s(image.config.created) > created_s(limit)]
     for text in filters.get("until", []):
-        before_s = parse_until(text, now_ns) // 10**9
+        before_s = until(text, now_ns) // 10**9
         found = [image for image in found if created_s(image.config.created) < before_s]
     if "reference" in filters:
         found = [image for image in found if any(_matches(image, pattern) for pattern in filters["reference"])]
     return sorted(found, key=lambda image: (-created_s(image.config.created), str(image.id)))
+
+
+def until(text: str, now_ns: int) -> int:
+    """Raises InvalidArgument."""
+    try:
+        return parse_until(text, now_ns)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"invalid value for 'until' filter: {error}") from error
 
 
 def flag(name: str, values: list[str]) -> bool:

@@ -51,7 +51,7 @@ class StreamRoutes:
             owner = self._engine.containers.find(request["name"])
             detach = _detach_keys(query.text("detachKeys"))
             outputs = frozenset(number for number, name in ((1, "stdout"), (2, "stderr")) if query.flag(name))
-            stdio = await self._engine.containers.attach(owner)
+            stdio = await self._engine.containers.attach(owner, request["name"])
         except NaruError as error:
             await _fail_plainly(request, error)
             return
@@ -73,7 +73,7 @@ class StreamRoutes:
         chosen = request.at_least(1, 42)  # older clients get everything
         outputs = frozenset(number for number, name in names if not chosen or query.flag(name))
         stdin = not chosen or query.flag("stdin")
-        stdio = await self._engine.containers.attach(owner)
+        stdio = await self._engine.containers.attach(owner, request["name"])
         try:
             socket = await websocket.upgrade(request.exchange)
             await self._serve_attach(request, owner, stdio, socket, outputs, detach, raw=True, stdin=stdin)
