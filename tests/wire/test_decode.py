@@ -76,6 +76,7 @@ def test_absurd_input_is_an_error_not_a_crash(text: str) -> None:
 
 def test_encode_uses_dockers_names_and_leaves_text_alone() -> None:
     assert encode(PortBinding(host_ip="\u00e9")) == '{"HostIp":"\u00e9","HostPort":""}'.encode()
+    assert encode(["\u2028\u2029\u2026\\"]) == '["\\u2028\\u2029\u2026\\\\"]'.encode()
     wire = builtins(HostConfig())
     for name in (
         "ContainerIDFile",
