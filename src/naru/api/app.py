@@ -214,7 +214,7 @@ class App:
             exchange.connection.close()
         elif exchange.begun:
             # the status is gone already: say it in the stream, as Docker does
-            await exchange.write(encode({"errorDetail": {"message": str(error)}, "error": str(error)}) + b"\r\n")
+            await exchange.write(encode({"error": str(error), "errorDetail": {"message": str(error)}}) + b"\r\n")
         elif status == 304:
             await exchange.send(304)
         else:

@@ -20,7 +20,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 _ENCODER = msgspec.json.Encoder(enc_hook=str)  # a Digest is a str of its own kind
 _GO_KIND = {dict: "object", list: "array", str: "string", int: "number", float: "number", bool: "bool"}
-_GO_TYPE = {"str": "string", "int": "int64", "bool": "bool", "object": "map", "array": "[]string"}
+_GO_TYPE = {"str": "string", "int": "int64", "bool": "bool", "object": "map[string]string", "array": "[]string"}
 _INT64 = -(1 << 63), (1 << 63) - 1
 _WRONG = re.compile(r"Expected `([^`]+)`, got `([^`]+)`(?: - at `\$\.?([^`]*)`)?")
 
