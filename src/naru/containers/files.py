@@ -170,7 +170,7 @@ class Files:
                     await through_pipe(body, consume)
                 except InvalidArgument as error:  # to Docker it is no fault of the client's
                     raise Internal(str(error)) from error
-        owner.announce("extract-to-dir")
+            owner.announce("extract-to-dir")
 
     @staticmethod
     def _owner_of(root: Root, record: Container) -> tuple[int, int] | None:
