@@ -123,14 +123,30 @@ def test_network_settings_with_ipv6_and_without_a_host_port() -> None:
         assert (shown["GlobalIPv6Address"], shown["GlobalIPv6PrefixLen"], shown["IPv6Gateway"]) == (
             "fd00::2", 64, "fd00::1",
         )  # fmt: skip
-    row = list_json(record(state=RUNNING), settings=made, health=None, now_ns=0, size=None, image="i", links=["/b/c"])
+    row = list_json(
+        record(state=RUNNING),
+        settings=made,
+        health=None,
+        now_ns=0,
+        size=None,
+        image="i",
+        version=(1, 56),
+        links=["/b/c"],
+    )
     assert [port.get("PublicPort") for port in row["Ports"] if port["PrivatePort"] == 80] == [8080]
     assert row["Names"][1:] == ["/b/c"] and row["NetworkSettings"]["Networks"]["bridge"]["DNSNames"] is None
 
 
 def test_an_ended_container_keeps_its_names() -> None:
     ended = State(Status.EXITED, started_ns=STARTED, finished_ns=STARTED + 1)
-    [one] = network_settings(record(state=ended), {}, {}, (1, 56))["Networks"].values()
+    networks = {"bridge": EndpointSettings(), "mine": EndpointSettings()}
+    made = network_settings(record(state=ended, networks=networks), {}, {}, (1, 56))["Networks"]
+    assert made["mine"]["DNSNames"][0] == record().name and made["bridge"]["DNSNames"] is None
+
+
+@pytest.mark.parametrize("state", [RUNNING, State(Status.EXITED, started_ns=STARTED, finished_ns=STARTED + 1)])
+def test_a_container_that_was_renamed_tells_its_names_on_the_default_bridge(state: State) -> None:
+    [one] = network_settings(record(state=replace(state, renamed=True)), {}, {}, (1, 56))["Networks"].values()
     assert one["DNSNames"][0] == record().name
 
 
@@ -207,7 +223,9 @@ def test_inspect_of_a_running_container() -> None:
 def test_a_row_of_the_list() -> None:
     container = record(state=RUNNING)
     settings = network_settings(container, {"bridge": endpoint()}, {}, (1, 56))
-    row = list_json(container, settings=settings, health=None, now_ns=NOW_NS, size=None, image="busybox")
+    row = list_json(
+        container, settings=settings, health=None, now_ns=NOW_NS, size=None, image="busybox", version=(1, 56)
+    )
     assert (row["Names"], row["Command"], row["State"], row["Status"]) == (
         ["/box"],
         "sh -c 'a b'",
@@ -215,7 +233,7 @@ def test_a_row_of_the_list() -> None:
         "Up 5 seconds",
     )
     assert row["Ports"] == [
-        {"PrivatePort": 53, "Type": "udp"},
+        {"IP": "", "PrivatePort": 53, "Type": "udp"},
         {"IP": "0.0.0.0", "PrivatePort": 80, "PublicPort": 8080, "Type": "tcp"},
     ]
     assert row["Labels"] == {} and "SizeRw" not in row

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from naru.api.exchange import Exchange
+from naru.errors import InvalidArgument
 
 Site = Any
 Run = Callable[..., None]
@@ -153,6 +154,9 @@ def test_http_1_0_closes_unless_asked(site: Run) -> None:
         (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
         (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", 505),
+        (b"GET / HTTP/3.7\r\nHost: x\r\n\r\n", 505),
+        (b"get / HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+        (b"NONSENSE / HTTP/1.1\r\nHost: x\r\n\r\n", 404),
         (b"GET / HTTP/1.1\r\nHost: x\r\nExpect: nonsense\r\n\r\n", 417),
         (b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"b" * (1 << 20) + b"\r\n\r\n", 431),
         (b"GET /" + b"a" * (1 << 20) + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431),
@@ -168,6 +172,21 @@ def test_malformed_requests_are_refused_and_the_connection_closed(site: Run, req
         assert b"Connection: close" in answer
 
     site(echo, work)
+
+
+def test_a_body_that_is_none_is_told_to_who_reads_it(site: Run) -> None:
+    async def handler(exchange: Exchange) -> None:
+        with pytest.raises(InvalidArgument, match="invalid byte in chunk length"):
+            await exchange.body.read()
+        await exchange.send(400)
+
+    async def work(made: Site) -> None:
+        client = await made.connect()
+        await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n")
+        assert (await client.answer())[0] == 400
+        assert await client.rest() == b""  # nobody knows where the next request begins
+
+    site(handler, work)
 
 
 def test_a_bad_request_after_a_good_one_does_not_spoil_its_answer(site: Run) -> None:

@@ -134,7 +134,7 @@ def test_until(text: str, ns: int) -> None:
 
 @pytest.mark.parametrize("text", ["x", "10", "10x", "", "m"][2:])
 def test_no_until(text: str) -> None:
-    with pytest.raises(InvalidArgument, match="failed to parse value for until"):
+    with pytest.raises(InvalidArgument, match="failed to parse value as time or duration"):
         parse_until(text, NOW_NS)
 
 

@@ -41,7 +41,7 @@ def test_import(landing: Any, tar: Callable[..., bytes], stream: Stream, kind: s
     assert line.size_bytes >= 200_000
     (tree,) = landing.snapshots.stack(image.chain_id)
     assert os.stat(tree).st_mode & 0o777 == 0o700
-    assert landing.actions() == ["import"]
+    assert landing.actions() == ["import", "tag"]
 
 
 @pytest.mark.parametrize("data", [b"this is no tar" * 100, gzip.compress(b"x" * 5000)[:-3], b"\x28\xb5\x2f\xfdrubbish"])

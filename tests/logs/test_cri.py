@@ -83,9 +83,17 @@ def test_every_line_is_found(rows: list[tuple[int, str, str, bytes]]) -> None:
     ]
 
 
+@pytest.mark.parametrize("other", [b"", line(1, b"e", "stderr")])
+def test_a_line_of_16_kib_is_one_piece_and_a_longer_one_comes_in_several(other: bytes) -> None:
+    half = line(1, b"x" * 8192, tag="P")
+    block = other + line(1, b"a") + half + half + line(1, b"") + half + half + half + line(1, b"b")
+    texts = [text for stream, texts in Reader(Window()).pieces(block) if stream == 1 for text in texts]
+    assert [len(text) for text in texts] == [2, 16385, 16384, 8192 + 2]
+
+
 def test_a_block_of_one_stream_is_stripped() -> None:
     block = line(1, b"a") + line(1, b"part ", tag="P") + line(2, b"end") + line(3, b"", tag="P")
-    assert strip(block, 1, Window()) == [b"a\n", b"part ", b"end\n"]
+    assert strip(block, 1, Window()) == [b"a\n", b"part end\n"]
     assert strip(block, 2, Window()) is None
     assert strip(block + line(3, b"e", "stderr"), 1, Window()) is None
     assert strip(b"x" + block, 1, Window()) is None

@@ -320,6 +320,13 @@ def test_version_info_df(client: docker.DockerClient) -> None:
     info = client.info()
     assert info["ContainersRunning"] == 1 and info["Driver"] == "overlayfs"
     usage = client.df()
+    for part in ("ContainerUsage", "ImageUsage", "VolumeUsage"):
+        told = usage[part]
+        assert told.get("TotalCount", 0) == len(told.get("Items", ())) and 0 not in told.values()
+        assert told.get("Reclaimable", 0) <= told.get("TotalSize", 0)
+    assert usage["ContainerUsage"].get("Reclaimable", 0) == sum(
+        row["SizeRw"] for row in usage["ContainerUsage"]["Items"] if row["State"] == "exited"
+    )
     assert [row["State"] for row in usage["Containers"]] == ["running"]
     assert usage["LayersSize"] > 0
 

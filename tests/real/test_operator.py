@@ -240,7 +240,7 @@ def test_the_oldest_version_is_for_the_operator_to_say(configured: Callable[...,
     assert version["MinAPIVersion"] == "1.45" and version["Experimental"] is True
     old = daemon.client.api._url("/version").replace(f"v{daemon.client.api._version}", "v1.44")
     answer = daemon.client.api._get(old)
-    assert answer.status_code == 400 and answer.headers["Docker-Experimental"] == "true"
+    assert answer.status_code == 400 and "Docker-Experimental" not in answer.headers  # nor with Docker
     assert answer.json()["message"].startswith("client version 1.44 is too old. Minimum supported API version is 1.45")
 
 

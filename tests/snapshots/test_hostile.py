@@ -376,7 +376,7 @@ def test_copying_in_keeps_kinds_if_asked(place: Any, canary: None, tmp_path: Pat
     (root / "d").mkdir(parents=True)
     (root / "f").write_text("old")
     for raw, words in (
-        (file("d"), 'cannot overwrite directory "/d" with non-directory "d"'),
+        (file("d"), 'cannot overwrite directory "d" with non-directory "/"'),
         (folder("f"), "cannot overwrite non-directory"),
     ):
         with pytest.raises(InvalidArgument, match=words):

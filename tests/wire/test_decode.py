@@ -57,6 +57,7 @@ def test_nested_structs_are_folded_too() -> None:
         ('{"Image":1}', "invalid JSON: json: cannot unmarshal number into Go struct field CreateRequest.Config.Image of type string"),
         ('{"Cmd":[1]}', "invalid JSON: json: cannot unmarshal number into Go struct field CreateRequest.Config.Cmd of type string"),
         ('{"Env":{"A":"1"}}', "invalid JSON: json: cannot unmarshal object into Go struct field CreateRequest.Config.Env of type []string"),
+        ('{"Labels":["a"]}', "invalid JSON: json: cannot unmarshal array into Go struct field CreateRequest.Config.Labels of type map[string]string"),
         ('{"Tty":"yes"}', "invalid JSON: json: cannot unmarshal string into Go struct field CreateRequest.Config.Tty of type bool"),
     ],
 )  # fmt: skip
@@ -76,6 +77,7 @@ def test_absurd_input_is_an_error_not_a_crash(text: str) -> None:
 
 def test_encode_uses_dockers_names_and_leaves_text_alone() -> None:
     assert encode(PortBinding(host_ip="\u00e9")) == '{"HostIp":"\u00e9","HostPort":""}'.encode()
+    assert encode(["\u2028\u2029\u2026\\"]) == '["\\u2028\\u2029\u2026\\\\"]'.encode()
     wire = builtins(HostConfig())
     for name in (
         "ContainerIDFile",

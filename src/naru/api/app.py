@@ -16,7 +16,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from naru.api.exchange import Exchange
 from naru.api.parameters import Query, Version, parse_version
@@ -34,6 +34,9 @@ MIN_VERSION: Version = (1, 24)
 SERVER_VERSION = "29.0.0-naru"  # what we are compatible with comes first: clients compare it
 SERVER = f"Docker/{SERVER_VERSION} (linux)"
 JSON = ("Content-Type", "application/json")
+EXPERIMENTAL = "Docker-Experimental"
+_JSON_ERRORS: Version = (1, 24)  # errors are objects since then
+_PLAIN = "/:@!$&'()*+,;="  # what Go leaves as it is in a path
 _PREFIX = re.compile(r"/v([0-9][0-9.]*)(/.*)")
 _JSON_LIMIT = 16 << 20
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -60,7 +63,10 @@ class Request:
 
     async def json_bytes(self) -> bytes:
         """The body of a JSON request; b"" for none. Raises InvalidArgument for another Content-Type."""
-        raw = await self.exchange.body.read(_JSON_LIMIT)
+        try:
+            raw = await self.exchange.body.read(_JSON_LIMIT)
+        except InvalidArgument as error:
+            raise InvalidArgument(f"invalid JSON: {error}") from error
         content_type = self.header("content-type")
         if not content_type and not raw:
             return b""
@@ -151,31 +157,24 @@ class App:
 
     async def _dispatch(self, exchange: Exchange) -> None:
         target = exchange.target.decode("latin-1")
-        path, _, query = target.partition("?")
-        path = path.partition("#")[0]
+        path, _, query = target.partition("?")  # a `#` is a character like any other: fragments are not sent
         if exchange.method == "OPTIONS":
             await exchange.send(200)
             return
         if path.startswith("http://"):
             path = "/" + path[7:].partition("/")[2]
-        clean = _cleaned(path)
-        if clean != path:
-            await exchange.send(301, [("Location", clean + ("?" + query if query else ""))])
+        decoded = unquote(path)
+        clean = _cleaned(decoded)
+        if clean != decoded:
+            await exchange.send(301, [("Location", quote(clean, safe=_PLAIN) + ("?" + query if query else ""))])
             return
         version = MAX_VERSION
         prefix = _PREFIX.fullmatch(unquote(path) if "%" in path[:4] else path)
         if prefix is not None and (parsed := parse_version(prefix[1])) is not None:
             version, path = parsed, prefix[2]
-            text = ".".join(str(int(part)) for part in prefix[1].split(".")[:2])
-            if version > MAX_VERSION:
-                raise InvalidArgument(
-                    f"client version {text} is too new. Maximum supported API version is {_dotted(MAX_VERSION)}"
-                )
-            if version < self._min_version:
-                raise InvalidArgument(
-                    f"client version {text} is too old. Minimum supported API version is {_dotted(self._min_version)}, "
-                    "please upgrade your client to a newer version"
-                )
+            if wrong := self._unsupported(version, prefix[1]):
+                await self._refuse_version(exchange, version, wrong)
+                return
         path = _lenient(path)
         for pattern, handle in self._routes.get((exchange.method, _first_segment(path)), ()):
             match = pattern.fullmatch(path)
@@ -186,6 +185,28 @@ class App:
         exchange.answer_headers = []
         raise NotFound("page not found")
 
+    def _unsupported(self, version: Version, text: str) -> str:
+        """What is wrong with it; "" for nothing."""
+        text = ".".join(str(int(part)) for part in text.split(".")[:2])
+        if version > MAX_VERSION:
+            return f"client version {text} is too new. Maximum supported API version is {_dotted(MAX_VERSION)}"
+        if version < self._min_version:
+            return (
+                f"client version {text} is too old. Minimum supported API version is {_dotted(self._min_version)}, "
+                "please upgrade your client to a newer version"
+            )
+        return ""
+
+    @staticmethod
+    async def _refuse_version(exchange: Exchange, version: Version, message: str) -> None:
+        """Clients of before 1.24 do not know errors in JSON."""
+        exchange.answer_headers = [(name, value) for name, value in exchange.answer_headers if name != EXPERIMENTAL]
+        if version < _JSON_ERRORS:
+            headers = [("Content-Type", "text/plain; charset=utf-8"), ("X-Content-Type-Options", "nosniff")]
+            await exchange.send(400, headers, f"{message}\n".encode())
+        else:
+            await exchange.send(400, [JSON], error_body(message))
+
     @staticmethod
     async def _fail(exchange: Exchange, error: BaseException) -> None:
         status = status_of(error)
@@ -193,7 +214,7 @@ class App:
             exchange.connection.close()
         elif exchange.begun:
             # the status is gone already: say it in the stream, as Docker does
-            await exchange.write(encode({"errorDetail": {"message": str(error)}, "error": str(error)}) + b"\r\n")
+            await exchange.write(encode({"error": str(error), "errorDetail": {"message": str(error)}}) + b"\r\n")
         elif status == 304:
             await exchange.send(304)
         else:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from naru.api import olderversions
 from naru.api.parameters import Version, rfc3339
 from naru.containers.health import Health
 from naru.containers.networking import member
@@ -131,24 +132,16 @@ def network_settings(
         name: endpoint_json(settings, endpoints.get(name), network_ids.get(name, "") if record.state.started_ns else "")
         for name, settings in record.networks.items()
     }
-    if record.state.started_ns and not live:  # what it was called is kept, also on the default bridge
-        for name in networks.keys() - {"host", "none"}:
+    if record.state.started_ns and (record.state.renamed or not live):  # what it was called is kept
+        for name in networks.keys() - {"host", "none"} - (set() if record.state.renamed else {"bridge"}):
             networks[name]["DNSNames"] = list(dns_names(member(record), record.networks[name].aliases or ()))
-    out: Json = {
+    return {
         "SandboxID": record.id if live and endpoints else "",
         "SandboxKey": f"/proc/{record.state.pid}/ns/net" if live and endpoints else "",
         "Ports": ports_json(record, bindings, live=live),
         "Networks": networks,
+        **olderversions.network_settings(networks, version),
     }
-    if version < (1, 52):
-        first = networks.get("bridge") or {}
-        out.update(
-            Bridge="", HairpinMode=False, LinkLocalIPv6Address="", LinkLocalIPv6PrefixLen=0, SecondaryIPAddresses=None,
-            SecondaryIPv6Addresses=None, EndpointID=first.get("EndpointID", ""), Gateway=first.get("Gateway", ""),
-            GlobalIPv6Address=first.get("GlobalIPv6Address", ""), GlobalIPv6PrefixLen=first.get("GlobalIPv6PrefixLen", 0),
-            IPAddress=first.get("IPAddress", ""), IPPrefixLen=first.get("IPPrefixLen", 0), IPv6Gateway=first.get("IPv6Gateway", ""), MacAddress=first.get("MacAddress", ""),
-        )  # fmt: skip
-    return out
 
 
 def inspect_json(
@@ -172,15 +165,9 @@ def inspect_json(
     }  # fmt: skip
     if record.image_manifest:
         out["ImageManifestDescriptor"] = json.loads(record.image_manifest)
-    if version < (1, 52):
-        out["GraphDriver"] = {"Name": "overlayfs", "Data": None}
-        del out["Storage"]
-        main = settings.get("Networks", {}).get(record.host.network_mode)
-        if main and main["MacAddress"]:  # the container's own, before it was an endpoint's
-            out["Config"]["MacAddress"] = main["MacAddress"]
     if size is not None:
         out["SizeRw"], out["SizeRootFs"] = size
-    return out
+    return olderversions.inspected(out, record.host.network_mode, version)
 
 
 def _from_tmpfs(record: Container, mount: MountPoint) -> bool:
@@ -199,6 +186,7 @@ def list_json(
     now_ns: int,
     size: tuple[int, int] | None,
     image: str,
+    version: Version,
     links: Sequence[str] = (),
 ) -> Json:
     """One row of `GET /containers/json`."""
@@ -217,7 +205,7 @@ def list_json(
         out["HostConfig"]["Annotations"] = record.host.annotations
     if size is not None:
         out["SizeRw"], out["SizeRootFs"] = size
-    return out
+    return olderversions.listed(out, version)
 
 
 def _command(argv: Sequence[str]) -> str:
@@ -232,7 +220,7 @@ def _list_ports(record: Container, settings: Json) -> list[Json]:
     for key, bindings in settings["Ports"].items():
         number, protocol = parse_port(key)
         if not bindings:
-            out.append({"PrivatePort": number, "Type": protocol})
+            out.append({"IP": "", "PrivatePort": number, "Type": protocol})
         for binding in bindings or []:
             if not binding["HostPort"]:  # routed: no port of the host
                 continue

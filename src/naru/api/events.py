@@ -27,11 +27,14 @@ def event_json(event: Event, version: Version) -> dict[str, Any]:
 class Selection:
     """Docker's event filters; values of one key are alternatives, keys are conditions."""
 
-    def __init__(self, filters: Filters) -> None:
+    def __init__(self, filters: Filters, version: Version) -> None:
         self._filters = filters
+        self._knows_new_images = version >= (1, 46)
 
     def takes(self, event: Event) -> bool:
         filters = self._filters
+        if event.kind == "image" and event.action == "create" and not self._knows_new_images:
+            return False
         if "type" in filters and event.kind not in filters["type"]:
             return False
         if "scope" in filters and "local" not in filters["scope"]:
@@ -42,7 +45,7 @@ class Selection:
             return False
         if "image" in filters and not self._image_matches(event, filters["image"]):
             return False
-        return all(self._object_matches(event, kind, filters[kind]) for kind in _OBJECTS if kind in filters)
+        return all(self._object_matches(event, filters[kind]) for kind in _OBJECTS if kind in filters)
 
     @staticmethod
     def _action_matches(action: str, wanted: list[str]) -> bool:
@@ -50,15 +53,10 @@ class Selection:
         return action in wanted or (head in _BY_PREFIX and head in wanted)
 
     @staticmethod
-    def _object_matches(event: Event, kind: str, wanted: list[str]) -> bool:
-        if event.kind == kind:
-            name = event.attributes.get("name", "")
-            return any(
-                event.id.startswith(text) or (name and name.startswith(text.removeprefix("/"))) for text in wanted
-            )
-        if kind == "container" and event.kind == "network":
-            return any(event.attributes.get("container", "").startswith(text) for text in wanted)
-        return False
+    def _object_matches(event: Event, wanted: list[str]) -> bool:
+        """The event's own object is meant, whatever its kind: what befalls a container's networks is no event of it."""
+        name = event.attributes.get("name", "")
+        return any(event.id.startswith(text) or (name and name.startswith(text.removeprefix("/"))) for text in wanted)
 
     @staticmethod
     def _image_matches(event: Event, wanted: list[str]) -> bool:

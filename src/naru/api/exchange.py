@@ -79,6 +79,7 @@ class Body:
         self._size = 0
         self._done = False
         self._broken = False
+        self._fault = ""  # why what came is no body
         self._ready = asyncio.Event()
 
     def feed(self, data: bytes) -> None:
@@ -88,8 +89,8 @@ class Body:
             self._connection.pause()
         self._ready.set()
 
-    def end(self, *, broken: bool = False) -> None:
-        self._done, self._broken = True, broken
+    def end(self, *, broken: bool = False, fault: str = "") -> None:
+        self._done, self._broken, self._fault = True, broken or bool(fault), fault
         self._ready.set()
 
     @property
@@ -97,7 +98,8 @@ class Body:
         return self._done and not self._broken
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """What has arrived, until the body ends. Raises ConnectionError if the client went away in the middle."""
+        """What has arrived, until the body ends. Raises ConnectionError if the client went away in the middle, and
+        InvalidArgument for what is no body."""
         await self._connection.continue_if_expected()
         while True:
             if self._pieces:
@@ -107,6 +109,8 @@ class Body:
                 self._connection.resume()
                 yield data
             elif self._done:
+                if self._fault:
+                    raise InvalidArgument(self._fault)
                 if self._broken:
                     raise ConnectionError("the client closed the connection in the middle of the request body")
                 return
@@ -131,7 +135,7 @@ class Body:
             self._connection.body_taken(self)
 
     async def read(self, limit_bytes: int = 16 << 20) -> bytes:
-        """All of it. Raises InvalidArgument if it is longer than the limit."""
+        """All of it. Raises InvalidArgument if it is longer than the limit, or no body."""
         out = bytearray()
         async for piece in self.pieces():
             out += piece

@@ -76,7 +76,7 @@ class Chunked:
     def _size(self, line: bytes) -> None:
         match = _SIZE.fullmatch(line)
         if match is None:
-            raise BadFraming("invalid chunk size")
+            raise BadFraming("invalid byte in chunk length")
         self.left = int(match[1], 16)
         self._next = self._end if self.left else self._trailer
 

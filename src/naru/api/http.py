@@ -21,7 +21,7 @@ import httptools
 
 from naru.api.exchange import HIGH_WATER, Body, Duplex, Exchange
 from naru.api.framing import BadFraming, Chunked, Framing, Sized
-from naru.api.heads import BadRequest, check_head, head_end
+from naru.api.heads import BadRequest, check_head, head_end, verdict
 from naru.linux.lent import LentSocket
 from naru.linux.sockets import unread_bytes
 
@@ -244,8 +244,9 @@ class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
             self._upgraded = True
             self._after_upgrade(data[at + upgrade.args[0] :])
         except httptools.HttpParserError as error:
-            cause = error.__context__ if isinstance(error.__context__, BadRequest) else error
-            self._refuse(cause)
+            log.debug("bad request: %s", error)
+            ours, unknown_method = error.__context__, isinstance(error, httptools.HttpParserInvalidMethodError)
+            self._refuse(ours if isinstance(ours, BadRequest) else verdict(data[at:end], unknown_method=unknown_method))
         return end
 
     def _take_body(self, data: bytes, at: int) -> int:
@@ -261,7 +262,9 @@ class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
                 else:
                     at += framing.frame(data, at)
         except BadFraming as error:
-            self._refuse(error)
+            log.debug("bad request: %s", error)
+            self.keep_alive, self._deaf = False, True
+            body.end(fault=str(error))
         if framing.done:
             self._end_body()
         return at
@@ -285,14 +288,12 @@ class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
                 self._incoming = None
         self._early += data
 
-    def _refuse(self, error: Exception) -> None:
-        log.debug("bad request: %s", error)
-        self.keep_alive = False
-        self._deaf = True
+    def _refuse(self, why: BadRequest) -> None:
+        """Nothing that comes after it is looked at."""
+        self.keep_alive, self._deaf = False, True
         if self._transport is not None and self._task is None:
-            status = error.args[0] if isinstance(error, BadRequest) else "400 Bad Request"
             self._transport.write(
-                f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n{status}".encode()
+                f"HTTP/1.1 {why.status}\r\nContent-Type: {why.kind}\r\nConnection: close\r\n\r\n{why.body}".encode()
             )
             self._transport.close()
         elif self._incoming is not None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from naru.api import olderversions
 from naru.api.parameters import Filters, Version, parse_until, rfc3339
 from naru.containers.engine import Engine
 from naru.errors import InvalidArgument
@@ -51,11 +52,9 @@ def entry_json(engine: Engine, image: Image, version: Version, *, manifests: boo
         "Created": created_s(image.config.created), "Size": content + unpacked, "SharedSize": -1,
         "Labels": image.config.run.get("Labels") or {}, "Containers": engine.count_users(image), "Descriptor": _descriptor(image.target),
     }  # fmt: skip
-    if version < (1, 44):
-        out["VirtualSize"] = out["Size"]
     if manifests:
         out["Manifests"] = [_manifest_json(engine, image, each) for each in engine.images.manifests(image)]
-    return out
+    return olderversions.listed_image(out, version)
 
 
 def _manifest_json(engine: Engine, image: Image, descriptor: Descriptor) -> Json:
@@ -76,14 +75,8 @@ def inspect_json(engine: Engine, image: Image, version: Version) -> Json:
     config, run = image.config, image.config.run
     last = config.history[-1] if config.history else None
     shown = {name: run[name] for name in _RUN_FIELDS if run.get(name) not in (None, "", [], {}, False)}
-    if version < (1, 50):
-        shown = {
-            "Hostname": "", "Domainname": "", "User": "", "AttachStdin": False, "AttachStdout": False, "AttachStderr": False,
-            "Tty": False, "OpenStdin": False, "StdinOnce": False, "Env": None, "Cmd": None, "Image": "", "Volumes": None,
-            "WorkingDir": "", "Entrypoint": None, "OnBuild": None, "Labels": None, **shown,
-        }  # fmt: skip
     out: Json = {
-        "Id": str(image.id), "RepoTags": tags, "RepoDigests": digests, "Config": shown,
+        "Id": str(image.id), "RepoTags": tags, "RepoDigests": digests, "Config": olderversions.image_config(shown, version),
         "Architecture": config.platform.architecture, "Os": config.platform.os, "Size": content + unpacked,
         "RootFS": {"Type": "layers", "Layers": [str(diff_id) for diff_id in config.diff_ids]},
         "Metadata": {"LastTagTime": rfc3339(image.tagged_ns)}, "Descriptor": _descriptor(image.target),
@@ -102,9 +95,9 @@ def inspect_json(engine: Engine, image: Image, version: Version) -> Json:
             }
         )
         out["GraphDriver"] = {"Data": None, "Name": "overlayfs"}
-    if version < (1, 44):
-        out["VirtualSize"] = out["Size"]
-    return out
+    elif image.parent:
+        out["Parent"] = str(image.parent)
+    return olderversions.image(out, version)
 
 
 def history_json(lines: Sequence[HistoryLine]) -> list[Json]:
@@ -135,11 +128,19 @@ def select(images: Images, filters: Filters, now_ns: int) -> list[Image]:
         limit = images.resolve(text).config.created
         found = [image for image in found if created_s(image.config.created) > created_s(limit)]
     for text in filters.get("until", []):
-        before_s = parse_until(text, now_ns) // 10**9
+        before_s = until(text, now_ns) // 10**9
         found = [image for image in found if created_s(image.config.created) < before_s]
     if "reference" in filters:
         found = [image for image in found if any(_matches(image, pattern) for pattern in filters["reference"])]
     return sorted(found, key=lambda image: (-created_s(image.config.created), str(image.id)))
+
+
+def until(text: str, now_ns: int) -> int:
+    """Raises InvalidArgument."""
+    try:
+        return parse_until(text, now_ns)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"invalid value for 'until' filter: {error}") from error
 
 
 def flag(name: str, values: list[str]) -> bool:

@@ -13,7 +13,7 @@ from naru.api.parameters import Filters, Version
 from naru.containers.engine import Engine
 from naru.containers.records import Container, Status
 from naru.containers.validate import parse_port
-from naru.errors import InvalidArgument, NaruError
+from naru.errors import Internal, InvalidArgument, NaruError
 from naru.wire.filters import has_labels
 
 FILTERS = (
@@ -47,7 +47,7 @@ async def rows(engine: Engine, records: Iterable[Container], version: Version, *
         out.append(
             list_json(
                 record, settings=network_settings(record, engine.networking.endpoints(record.id), network_ids, version),
-                health=engine.health(record), now_ns=now_ns, image=images[image],
+                health=engine.health(record), now_ns=now_ns, image=images[image], version=version,
                 size=await asyncio.to_thread(engine.sizes, record) if size else None, links=links.get(record.id, ()),
             )
         )  # fmt: skip
@@ -147,24 +147,41 @@ def _health(engine: Engine, values: list[str]) -> Iterable[Test]:
     yield lambda record: (health.status if (health := engine.health(record)) else "none") in values
 
 
-def _ports(values: list[str]) -> set[tuple[int, str]]:
+def _ports(key: str, values: list[str]) -> set[tuple[int, str]]:
+    """`80`, `80/udp`, `70-90/tcp`. Raises Internal: to Docker it is no fault of the client's."""
     wanted = set()
     for value in values:
+        if ":" in value:
+            raise Internal(f"filter for '{key}' should not contain ':': {value}")
         span, _, protocol = value.partition("/")
-        low, _, high = span.partition("-")
-        if not low.isdigit() or (high and not high.isdigit()):
-            raise InvalidArgument(f"invalid filter: invalid port '{value}'")
-        wanted |= {(number, protocol or "tcp") for number in range(int(low), int(high or low) + 1)}
+        start, _, end = span.partition("-")
+        try:
+            low = _port("start", start)
+            high = _port("end", end) if end else low
+        except InvalidArgument as error:
+            raise Internal(f"error while looking up for {key} {value}: {error}") from error
+        if high < low:
+            raise Internal(f"error while looking up for {key} {value}: invalid port range: {value}")
+        wanted |= {(number, protocol.lower() or "tcp") for number in range(low, high + 1)}
     return wanted
 
 
+def _port(which: str, text: str) -> int:
+    """Raises InvalidArgument in the words of Go's strconv."""
+    if not re.fullmatch("[0-9]+", text):
+        raise InvalidArgument(f"invalid {which} port '{text}': {'invalid syntax' if text else 'value is empty'}")
+    if int(text) > 65535:
+        raise InvalidArgument(f"invalid {which} port '{text}': value out of range")
+    return int(text)
+
+
 def _expose(engine: Engine, values: list[str]) -> Iterable[Test]:
-    wanted = _ports(values)
+    wanted = _ports("expose", values)
     yield lambda record: any(parse_port(port) in wanted for port in record.config.exposed_ports or {})
 
 
 def _publish(engine: Engine, values: list[str]) -> Iterable[Test]:
-    wanted = _ports(values)
+    wanted = _ports("publish", values)
 
     def matches(record: Container) -> bool:
         bindings = [port for endpoint in engine.networking.endpoints(record.id).values() for port in endpoint.ports]
@@ -173,12 +190,22 @@ def _publish(engine: Engine, values: list[str]) -> Iterable[Test]:
     yield matches
 
 
-def _any(engine: Engine, values: list[str]) -> Iterable[Test]:
+def _is_task(engine: Engine, values: list[str]) -> Iterable[Test]:
+    """None is one of a swarm."""
+    wanted = {value in ("1", "true") for value in values if value in ("0", "1", "false", "true")}
+    if len(wanted) != 1:
+        raise InvalidArgument(
+            f"invalid filter 'is-task=[{' '.join(values)}]'" if values else "invalid filter 'is-task'"
+        )
+    yield lambda record: False in wanted
+
+
+def _isolation(engine: Engine, values: list[str]) -> Iterable[Test]:
     return ()
 
 
 _TESTS: dict[str, Callable[[Engine, list[str]], Iterable[Test]]] = {
     "status": _status, "exited": _exited, "name": _name, "id": _id, "label": _label, "ancestor": _ancestor, "before": _before,
     "since": _since, "network": _network, "volume": _volume, "health": _health, "expose": _expose, "publish": _publish,
-    "is-task": _any, "isolation": _any,
+    "is-task": _is_task, "isolation": _isolation,
 }  # fmt: skip

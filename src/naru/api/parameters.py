@@ -121,7 +121,8 @@ def parse_until(text: str, now_ns: int) -> int:
     try:
         when = datetime.fromisoformat(text)
     except ValueError as error:
-        raise InvalidArgument(f'failed to parse value for until: invalid timestamp "{text}"') from error
+        why = f'invalid seconds "{text.partition(".")[0]}": invalid syntax' if text.strip() else "value is empty"
+        raise InvalidArgument(f"failed to parse value as time or duration: {why}") from error
     return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 10**9)
 
 

@@ -46,7 +46,7 @@ def error_line(error: BaseException) -> dict[str, Any]:
     code = getattr(error, "exit_code", None)
     if code is not None:
         detail["code"] = code
-    return {"errorDetail": detail, "error": str(error)}
+    return {"error": str(error), "errorDetail": detail}
 
 
 class _Lines:

@@ -26,7 +26,7 @@ _ZERO_CPU = {
 def empty_sample(record: Container) -> Json:
     """Of a container that does not run."""
     return {
-        "name": f"/{record.name}", "id": record.id, "read": rfc3339(0), "preread": rfc3339(0), "num_procs": 0,
+        "name": f"/{record.name}", "id": record.id, "read": rfc3339(0), "preread": rfc3339(0), "num_procs": 0, "os_type": "linux",
         "pids_stats": {}, "storage_stats": {}, "memory_stats": {}, "cpu_stats": _ZERO_CPU, "precpu_stats": _ZERO_CPU,
         "blkio_stats": dict.fromkeys(_BLKIO),
     }  # fmt: skip
@@ -52,10 +52,14 @@ def sample(host: Host, owner: Owner) -> Json:
         "name": f"/{record.name}", "id": record.id, "read": rfc3339(time.time_ns()), "num_procs": 0, "os_type": "linux",
         "pids_stats": {"current": usage.pids, **({"limit": usage.pids_limit} if usage.pids_limit else {})},
         "storage_stats": {},
-        "memory_stats": {"usage": usage.memory_bytes, "stats": usage.memory_stat, "limit": limit},
+        "memory_stats": {
+            "usage": usage.memory_bytes, "stats": usage.memory_stat, "limit": limit,
+            **({"max_usage": usage.memory_peak_bytes} if usage.memory_peak_bytes else {}),
+        },
         "cpu_stats": {
             "cpu_usage": {
                 "total_usage": usage.cpu_ns, "usage_in_kernelmode": usage.cpu_system_ns, "usage_in_usermode": usage.cpu_user_ns,
+                **({"percpu_usage": list(usage.cpus_ns)} if usage.cpus_ns else {}),
             },
             "system_cpu_usage": system_cpu_ns(), "online_cpus": os.cpu_count(),
             "throttling_data": {

@@ -20,6 +20,8 @@ _KEPT = (
     "User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal", "Healthcheck", "OnBuild",
     "Shell", "ArgsEscaped",
 )  # fmt: skip
+_BY_NAME = ("ExposedPorts", "Labels", "Volumes")
+_NOTHING: tuple[object, ...] = (None, "", [], {}, False)
 
 
 class Commits:
@@ -39,7 +41,7 @@ class Commits:
     ) -> Image:
         """The image, named if asked. A running container is paused meanwhile, unless `pause` says not to."""
         around, record = self._around, owner.record
-        run = apply_changes(self._run(config or record.config, record.config), changes)
+        run = _merged(apply_changes(_plain(config or record.config), changes), _plain(record.config))
         paused = pause and await self._pause(owner)
         try:
             created = rfc3339(time.time_ns())
@@ -56,10 +58,10 @@ class Commits:
                     author=author,
                 )
                 around.images.record(image, ref, base.id if base is not None else None)
+            owner.announce("commit", comment=message, imageID=str(image.id), imageRef=ref.familiar if ref else "")
         finally:
             if paused and owner.record.state.status is Status.PAUSED:
                 await self._unpause(owner)
-        owner.announce("commit", comment=message, imageID=str(image.id), imageRef=ref.familiar if ref else "")
         return around.images.resolve(str(image.id))
 
     def _base(self, image_id: str) -> Image | None:
@@ -83,9 +85,21 @@ class Commits:
         except (Conflict, NotFound, Internal):
             return  # it ended, or went, while it was paused
 
-    @staticmethod
-    def _run(config: Config, inherited: Config) -> Json:
-        """The run config of the image: what was given, else the container's, field by field."""
-        given, old = builtins(config), builtins(inherited)
-        merged = {name: given.get(name) or old.get(name) for name in _KEPT}
-        return {name: value for name, value in merged.items() if value not in (None, "", [], {}, False)}
+
+def _plain(config: Config) -> Json:
+    """What of a config goes into an image's."""
+    return {name: value for name, value in builtins(config).items() if name in _KEPT and value not in _NOTHING}
+
+
+def _merged(given: Json, old: Json) -> Json:
+    """What was given, and what it does not speak of as the container had it: by field, or within it by name."""
+    out = {**old, **given}
+    for name in _BY_NAME:
+        if name in out:
+            out[name] = {**old.get(name, {}), **given.get(name, {})}
+    if "Env" in given:
+        named = {text.partition("=")[0] for text in given["Env"]}
+        out["Env"] = [*given["Env"], *(text for text in old.get("Env", ()) if text.partition("=")[0] not in named)]
+    if "Entrypoint" in given and "Cmd" not in given:  # it was for the old one
+        out.pop("Cmd", None)
+    return out

@@ -285,7 +285,8 @@ def empty_bindings(request: CreateRequest) -> tuple[str, ...]:
 
 
 def _manifest_json(image: Image) -> str:
-    descriptor = image.manifest.descriptor.to_json()
+    manifest = image.manifest.descriptor
+    descriptor = (image.target if image.target.digest == manifest.digest else manifest).to_json()
     descriptor["platform"] = platform_json(image.config.platform)
     return dump_json(descriptor).decode()
 

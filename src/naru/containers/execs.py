@@ -157,6 +157,9 @@ class Execs:
             possible=self._around.capabilities,
         )  # fmt: skip
         spec.pop("oomScoreAdj")
+        if request.tty and item.size and any(item.size):  # crun sets it a moment sooner than we can
+            height, width = item.size
+            spec["consoleSize"] = {"height": height, "width": width}
         if profile := "" if request.privileged else self._around.apparmor(record):
             spec["apparmorProfile"] = profile
         return spec

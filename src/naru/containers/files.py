@@ -11,7 +11,7 @@ import os
 import posixpath
 import stat
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from naru.containers.owner import Owner
 from naru.containers.placing import open_part
 from naru.containers.records import Container, MountPoint
 from naru.containers.surroundings import Surroundings
-from naru.errors import InvalidArgument, NotFound
+from naru.errors import Internal, InvalidArgument, NotFound
 from naru.images.feed import Pour, through_pipe
 from naru.linux import userns
 from naru.linux.files import Root
@@ -80,6 +80,15 @@ class Files:
 
     # -- archive ----------------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def _volumes_told(self, record: Container) -> Iterator[None]:
+        """Docker mounts the volumes for each look at a container's files, and says so."""
+        self._around.tell_volumes(record, "mount")
+        try:
+            yield
+        finally:
+            self._around.tell_volumes(record, "unmount")
+
     async def stat(self, owner: Owner, path: str) -> PathStat:
         """Raises NotFound."""
 
@@ -87,7 +96,8 @@ class Files:
             with self.root(owner.record) as root:
                 return self._stat(root, owner.record, path)
 
-        return await in_own_thread(look)
+        with self._volumes_told(owner.record):
+            return await in_own_thread(look)
 
     def _stat(self, root: Root, record: Container, path: str) -> PathStat:
         follow = path.endswith("/") or path.endswith("/.")
@@ -105,8 +115,8 @@ class Files:
                 )
         except OSError as error:
             raise _missing(record, path) from error
-        clean = posixpath.normpath(absolute)
-        return PathStat(posixpath.basename(clean) or "/", found.st_size, found.st_mode, found.st_mtime_ns, target)
+        name = "." if path.endswith("/.") else posixpath.basename(posixpath.normpath(absolute)) or "/"
+        return PathStat(name, found.st_size, found.st_mode, found.st_mtime_ns, target)
 
     @asynccontextmanager
     async def read_archive(self, owner: Owner, path: str) -> AsyncIterator[tuple[PathStat, Writing]]:
@@ -120,21 +130,21 @@ class Files:
                 root.close()
                 raise
 
-        root, found = await in_own_thread(look)
-        with root:
+        with self._volumes_told(owner.record), ExitStack() as opened:
+            root, found = await in_own_thread(look)
+            opened.enter_context(root)
             absolute = "/" + path.lstrip("/")
-            content_only = path.endswith("/.")
             # a trailing slash means: through the link
             real = f"{absolute}." if path.endswith("/") else absolute
-            name = "." if content_only and found.name != "/" else found.name
+            name = "" if posixpath.normpath(absolute) == "/" else found.name
             owners = maps.inside if (maps := _maps_of(owner.record)) is not None else None
-            yield found, lambda out: tar_tree(root, real, out, name="" if name == "/" else name, owners=owners)
+            yield found, lambda out: tar_tree(root, real, out, name=name, owners=owners)
 
     async def write_archive(self, owner: Owner, path: str, body: Pour, *, keep_kind: bool, copy_owner: bool) -> None:
-        """Unpack a tar into the directory at path. Raises NotFound, InvalidArgument, Forbidden."""
+        """Unpack a tar into the directory at path. Raises NotFound, InvalidArgument; Internal for a faulty archive."""
         record = owner.record
         absolute = "/" + path.lstrip("/")
-        with Root(await in_own_thread(lambda: self._open_root(record))) as root:
+        with self._volumes_told(record), Root(await in_own_thread(lambda: self._open_root(record))) as root:
             try:
                 found = await in_own_thread(lambda: root.stat(absolute))
             except OSError as error:
@@ -156,10 +166,17 @@ class Files:
                         user_namespace=namespace,
                     )
 
-                await through_pipe(body, consume)
-        owner.announce("extract-to-dir")
+                try:
+                    await through_pipe(body, consume)
+                except InvalidArgument as error:  # to Docker it is no fault of the client's
+                    raise Internal(str(error)) from error
+            owner.announce("extract-to-dir")
 
-    def _owner_of(self, root: Root, record: Container) -> tuple[int, int]:
+    @staticmethod
+    def _owner_of(root: Root, record: Container) -> tuple[int, int] | None:
+        """Its user; None if it has none of its own: then those of the archive stay."""
+        if not record.config.user:
+            return None
         user = find_user(root, record.config.user, ())
         return user.uid, user.gid
 

@@ -48,6 +48,7 @@ def prepare(container: Container, launch: Launch, mounts: Sequence[Mount], *, ta
         except InvalidArgument as error:
             raise Internal(str(error)) from error
         make_working_dir(root, container.config.working_dir, user)
+        mark(root)
     if launch.shift is not None:
         container = replace(container, mounts=shift_volumes(container.mounts, bundle, launch.shift))
         own_files(container, launch.files, launch.shift)
@@ -93,6 +94,12 @@ def make_working_dir(root: Root, path: str, user: User) -> None:
             raise NotADirectoryError(errno.ENOTDIR, "not a directory", path)
     except (NotADirectoryError, FileExistsError) as error:
         raise Internal(f"Cannot mkdir: {path} is not a directory") from error
+
+
+def mark(root: Root) -> None:
+    """The file by which programs tell that they are in a container of Docker's."""
+    with suppress(FileExistsError):
+        os.close(root.open("/.dockerenv", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755))
 
 
 def copy_up(root: Root, mount: MountPoint) -> None:

@@ -159,7 +159,8 @@ class Owner:
 
     async def rename(self, name: str) -> None:
         old = self.record.name
-        self._keep(replace(self.record, name=name))
+        renamed = replace(self.record, name=name)
+        self._keep(renamed.with_state(renamed=True) if renamed.state.status.is_live else renamed)
         self.announce("rename", oldName=f"/{old}")
 
     async def change(self, change: Callable[[Container], Container]) -> None:
@@ -222,7 +223,7 @@ class Owner:
             raise failure.error from failure
         self.ended.clear()
         self._publish(
-            status=Status.RUNNING, pid=pid, exit_code=0, error="", oom_killed=False, started_ns=around.now_ns(), finished_ns=0,
+            status=Status.RUNNING, pid=pid, exit_code=0, error="", oom_killed=False, started_ns=around.now_ns(),
             restart_count=restarts, stopped_by_user=False, monitor_pid=process.pid, monitor_start=process.start,
         )  # fmt: skip
         around.tell_volumes(record, "mount")

@@ -46,6 +46,7 @@ class State:
     monitor_pid: int = 0
     monitor_start: int = 0  # field 22 of /proc/<pid>/stat: with the pid, names one process for ever
     log_count: int = 0
+    renamed: bool = False  # while it ran; since then Docker tells its names on the default bridge too
 
 
 @dataclass(frozen=True, slots=True)

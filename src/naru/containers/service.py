@@ -202,7 +202,7 @@ class Containers:
         if name.removeprefix("/") == owner.record.name:
             raise InvalidArgument("Renaming a container with the same name as its current name")
         try:
-            reserved = self._creation.reserve(name)
+            reserved = self._creation.reserve("/" + name.removeprefix("/"))
         except NaruError as error:
             raise type(error)(f"Error when allocating new name: {error}") from error
         old = owner.record.name
@@ -294,13 +294,13 @@ class Containers:
 
     # -- streams --------------------------------------------------------------------------------------------------------
 
-    async def attach(self, owner: Owner) -> ConmonStdio | PendingAttach:
-        """The live streams of a running container, or a promise of those of its next start."""
+    async def attach(self, owner: Owner, text: str) -> ConmonStdio | PendingAttach:
+        """The live streams of a running container, or a promise of those of its next start; `text` is how it was called."""
         status = owner.record.state.status
         if status is Status.PAUSED:
-            raise Conflict(f"container {owner.record.id} is paused, unpause the container before attach")
+            raise Conflict(f"container {text} is paused, unpause the container before attach")
         if status is Status.RESTARTING:
-            raise Conflict(f"container {owner.record.id} is restarting, wait until the container is running")
+            raise Conflict(f"container {text} is restarting, wait until the container is running")
         if status is Status.RUNNING:
             try:
                 return await owner.attaches.now(self._around.runtime.bundle(owner.record.id))
@@ -319,4 +319,4 @@ class Containers:
             raise Conflict(f"container {owner.record.id} is not running")
         if owner.record.config.tty:
             self._around.runtime.resize(owner.record.id, height, width)
-            owner.announce("resize", height=str(height), width=str(width))
+        owner.announce("resize", height=str(height), width=str(width))

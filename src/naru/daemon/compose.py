@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import naru
-from naru.api.app import SERVER, App
+from naru.api.app import EXPERIMENTAL, SERVER, App
 from naru.api.http import Handler
 from naru.api.routes.archives import ArchiveRoutes
 from naru.api.routes.builds import BuildRoutes
@@ -277,7 +277,7 @@ def _serving(
     )  # fmt: skip
     routes = [route for group in groups for route in group.routes()]
     headers = [
-        ("Api-Version", "1.56"), ("Docker-Experimental", str(config.experimental).lower()), ("Ostype", "linux"),
+        ("Api-Version", "1.56"), (EXPERIMENTAL, str(config.experimental).lower()), ("Ostype", "linux"),
         ("Server", SERVER),
     ]  # fmt: skip
     least = system.shown.min_version

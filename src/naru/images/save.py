@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from naru.content.blobs import ContentStore
 from naru.errors import NotFound
 from naru.images.catalog import Catalog
+from naru.images.values import Image
 from naru.oci.digest import Digest
 from naru.oci.image import OCI_INDEX, Descriptor, Json, Manifest, Platform, dump_json
 from naru.snapshots.tarformat import DIR, Entry, encode_header, padding
@@ -32,7 +33,7 @@ class Plan:
     index: list[Json] = field(default_factory=list)
     images: dict[Digest, Json] = field(default_factory=dict)  # manifest → its entry in manifest.json
     blobs: dict[Digest, Descriptor] = field(default_factory=dict)
-    saved: list[tuple[Digest, str]] = field(default_factory=list)  # target and name, for events
+    saved: list[Image] = field(default_factory=list)  # for events
 
 
 def plan(catalog: Catalog, names: Sequence[str], platform: Platform | None) -> Plan:
@@ -54,7 +55,7 @@ def plan(catalog: Catalog, names: Sequence[str], platform: Platform | None) -> P
         entry = out.images.setdefault(image.manifest.descriptor.digest, _docker(image.manifest))
         if ref is not None and ref.tag:
             entry["RepoTags"] = [*(entry["RepoTags"] or ()), ref.familiar]
-        out.saved.append((row.target.digest, ref.familiar if ref else str(row.target.digest)))
+        out.saved.append(image)
     return out
 
 

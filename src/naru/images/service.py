@@ -65,8 +65,10 @@ class Images:
         self._puller.limit(downloads)
         self._pusher.limit(uploads)
 
-    def _publish(self, action: str, id: str, name: str) -> None:
-        self._bus.publish(Event("image", action, id, time.time_ns(), {"name": name}))
+    def _publish(self, action: str, id: str, name: str, image: Image | None = None) -> None:
+        """Of an image that is here still, its labels are told too."""
+        labels = image.config.run.get("Labels") if image is not None else None
+        self._bus.publish(Event("image", action, id, time.time_ns(), {**(labels or {}), "name": name}))
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
@@ -111,8 +113,11 @@ class Images:
     # --- names -----------------------------------------------------------------------------------------------------
 
     def record(self, image: Image, ref: Reference | None, parent: Digest | None = None) -> None:
-        """Keep the image: under this name, or for None as a dangling one; with `parent`, as a child of that image."""
+        """Keep a new image: under this name, or for None as a dangling one; with `parent`, as a child of that image."""
         self._catalog.record(image.target, ref, parent)
+        self._publish("create", image.id, image.id, image)
+        if ref is not None:
+            self._publish("tag", image.id, ref.familiar, image)
 
     def tag(self, image: Image, ref: Reference) -> None:
         """Raises InvalidArgument if ref has a digest."""
@@ -120,7 +125,7 @@ class Images:
             raise InvalidArgument("cannot import digest reference")
         ref = ref.with_default_tag()
         self._catalog.record(image.target, ref)
-        self._publish("tag", image.id, ref.familiar)
+        self._publish("tag", image.id, ref.familiar, image)
 
     async def remove(self, name: str, *, force: bool = False) -> Sequence[Removed]:
         """Remove a name or, by id, the image with all its names; what nothing reaches any more is deleted.
@@ -177,8 +182,9 @@ class Images:
         except BaseException:
             await self.collect()
             raise
-        self._publish("pull", ref.familiar, ref.familiar_name)
-        return self._catalog.resolve(str(ref), platform if target.media_type in INDEXES else None)
+        image = self._catalog.resolve(str(ref), platform if target.media_type in INDEXES else None)
+        self._publish("pull", ref.familiar, ref.familiar_name, image)
+        return image
 
     async def push(
         self, ref: Reference, platform: Platform | None, credentials: Credentials | None, report: Report
@@ -228,7 +234,9 @@ class Images:
         except BaseException:
             await self.collect()
             raise
-        self._publish("import", image.id, ref.familiar if ref is not None else str(image.id))
+        self._publish("import", image.id, image.id, image)
+        if ref is not None:
+            self._publish("tag", image.id, ref.familiar, image)
         return image
 
     # --- archives --------------------------------------------------------------------------------------------------
@@ -236,8 +244,8 @@ class Images:
     def save(self, names: Sequence[str], platform: Platform | None = None) -> Callable[[Sink], None]:
         """What writes the archive; it blocks. Raises NotFound, InvalidArgument at once, before the first byte."""
         planned = plan(self._catalog, names, platform)
-        for digest, name in planned.saved:
-            self._publish("save", digest, name)
+        for image in planned.saved:
+            self._publish("save", image.id, image.id, image)
         return lambda out: save(self._store, planned, out)
 
     async def load(self, pour: Pour, platform: Platform | None, report: Report) -> None:
@@ -249,4 +257,4 @@ class Images:
         for each in loaded:
             name = each.reference.familiar if each.reference else str(each.target.digest)
             report(Progress(stream=f"Loaded image{':' if each.reference else ' ID:'} {name}\n"))
-            self._publish("load", each.target.digest, name)
+            self._publish("load", each.target.digest, each.target.digest, self._catalog.image(each.target, platform))

@@ -33,6 +33,9 @@ class Usage:
     pids: int = 0
     pids_limit: int = 0
     io_bytes: tuple[tuple[int, int, str, int], ...] = ()  # (major, minor, Read|Write, bytes)
+    # What only v1 counts:
+    cpus_ns: tuple[int, ...] = ()  # of each processor
+    memory_peak_bytes: int = 0
 
 
 def vacate_root(host: Host) -> None:
@@ -182,6 +185,8 @@ class Cgroup:
             throttling.get("nr_throttled", 0), throttling.get("nr_periods", 0), throttling.get("throttled_time", 0),
             self._number("memory", "memory.usage_in_bytes"), self._number("memory", "memory.limit_in_bytes"),
             self._table("memory", "memory.stat"), self._number("pids", "pids.current"), self._number("pids", "pids.max"), tuple(io),
+            tuple(map(int, self._text("cpuacct", "cpuacct.usage_percpu").split())),
+            self._number("memory", "memory.max_usage_in_bytes"),
         )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ _ENDS = {
     (True, False): re.compile(rb"(?m)^.{35} stdout F "),
     (False, True): re.compile(rb"(?m)^.{35} stderr F "),
 }
+_WHOLE_BYTES = 16384  # what is shorter is one piece, as from Docker; conmon writes it down in pieces of half that size
 Piece = tuple[int, list[bytes]]  # stream, lines or parts of lines
 
 
@@ -118,7 +119,7 @@ class Reader:
                 out.append((current, texts))
             decorated = begins and window.decorated
             if text := _decoration(entry.time, window) + entry.data if decorated else entry.data:
-                texts.append(text)
+                _append(texts, text)
         return [piece for piece in out if piece[1]]
 
 
@@ -136,6 +137,9 @@ def strip(block: bytes, stream: int, window: Window, continues: bool = False) ->
         full = _strip_full(segment, stream, window, continues)
         if full is None:
             return None
+        if full and out:
+            _append(out, full[0])
+            del full[0]
         out += full
         if at < 0:
             return out
@@ -144,7 +148,7 @@ def strip(block: bytes, stream: int, window: Window, continues: bool = False) ->
         goes_on = continues and not segment
         decorated = window.decorated and not goes_on
         if text := _decoration(block[start : start + _SORTED], window) + text if decorated else text:
-            out.append(text)
+            _append(out, text)
         begin = search = end + 1
         continues = True
 
@@ -164,6 +168,19 @@ def _strip_full(block: bytes, stream: int, window: Window, continues: bool) -> l
     if continues and lines:
         lines[0] = found[0][1]
     return lines
+
+
+def _append(texts: list[bytes], text: bytes) -> None:
+    """As a piece of its own, or at the end of the last one, as far as there is room, if it goes on with that."""
+    if texts and not texts[-1].endswith(b"\n"):
+        room = _WHOLE_BYTES - len(texts[-1])
+        if len(text) > room + 1:
+            texts[-1] += text[:room]
+            text = text[room:]
+        else:
+            texts[-1] += text
+            return
+    texts.append(text)
 
 
 def _decoration(time: bytes, window: Window) -> bytes:

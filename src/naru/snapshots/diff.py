@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _BATCH = 1 << 18
 _GZIP = 31  # zlib's window bits for a gzip header and trailer
 _NODES = {stat.S_IFCHR: CHAR, stat.S_IFBLK: BLOCKDEV, stat.S_IFIFO: FIFO}
-_MOUNTED_FILES = {"etc/hosts", "etc/hostname", "etc/resolv.conf", "sbin/docker-init"}
+_MOUNTED_FILES = {".dockerenv", "etc/hosts", "etc/hostname", "etc/resolv.conf", "sbin/docker-init"}
 _MOUNTED_DIRECTORIES = {"dev", "proc", "sys"}
 
 
@@ -149,7 +149,7 @@ def _tar_dir(top: int, name: str, out: Sink, *, whiteouts: bool, owners: Owners 
 
 
 def is_mount_point(found: Found) -> bool:
-    """True for what a runtime made to mount something of the engine's on: no change of the container's."""
+    """True for what was made to mount something of the engine's on, or to say whose it is: no change of the container's."""
     if stat.S_ISDIR(found.stat.st_mode):
         return found.path in _MOUNTED_DIRECTORIES
     return found.path in _MOUNTED_FILES and stat.S_ISREG(found.stat.st_mode) and found.stat.st_size == 0

@@ -123,7 +123,9 @@ class Extractor:
         folder = stat.S_ISDIR(found.st_mode)
         if self._keep_kind and folder != (entry.kind == DIR):
             old, new = ("directory", "non-directory") if folder else ("non-directory", "directory")
-            raise InvalidArgument(f'cannot overwrite {old} "/{path}" with {new} "{entry.name}"')
+            raise InvalidArgument(
+                f'cannot overwrite {old} "{path}" with {new} "{os.getcwd()}"'
+            )  # sic: Docker names the place
         if folder:
             remove_tree(path)
             self._times.pop(path, None)

@@ -289,9 +289,10 @@ def _opened(path: str) -> Iterator[int]:
 
 def _disk_bytes(path: str) -> int:
     """What `du` says, hard links counted once; a tree too deep for a path counts down to that depth."""
-    total, seen = 0, set()
+    seen = set()
     fd = open_dir(path)
     try:
+        total = os.fstat(fd).st_blocks * 512
         for found in walk(fd, strict=False):
             if found.stat.st_nlink > 1 and not stat.S_ISDIR(found.stat.st_mode):
                 if (found.stat.st_dev, found.stat.st_ino) in seen:

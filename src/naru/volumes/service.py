@@ -96,7 +96,7 @@ class Volumes:
             return next(entries, None) is None
 
     async def size_bytes(self, name: str) -> int:
-        """What the files of the volume take on disk, walked in a thread; 0 for a mount. Raises NotFound."""
+        """What the files of the volume hold, walked in a thread; 0 for a mount. Raises NotFound."""
         if self.resolve(name).options:
             return 0
         return await asyncio.to_thread(_usage, self.mountpoint(name))
@@ -218,13 +218,14 @@ class Volumes:
 
 
 def _usage(path: str) -> int:
+    """As Docker counts: what files say their size is, hard links once, and nothing for directories."""
     total, seen = 0, set()
     for folder, _, files in os.walk(path):
-        for name in ("", *files):
+        for name in files:
             status = os.lstat(os.path.join(folder, name))
             if (status.st_dev, status.st_ino) not in seen:
                 seen.add((status.st_dev, status.st_ino))
-                total += status.st_blocks * 512
+                total += status.st_size
     return total
 
 

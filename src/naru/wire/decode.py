@@ -20,7 +20,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 _ENCODER = msgspec.json.Encoder(enc_hook=str)  # a Digest is a str of its own kind
 _GO_KIND = {dict: "object", list: "array", str: "string", int: "number", float: "number", bool: "bool"}
-_GO_TYPE = {"str": "string", "int": "int64", "bool": "bool", "object": "map", "array": "[]string"}
+_GO_TYPE = {"str": "string", "int": "int64", "bool": "bool", "object": "map[string]string", "array": "[]string"}
 _INT64 = -(1 << 63), (1 << 63) - 1
 _WRONG = re.compile(r"Expected `([^`]+)`, got `([^`]+)`(?: - at `\$\.?([^`]*)`)?")
 
@@ -67,8 +67,11 @@ def _decode(text: bytes) -> Any:
 
 
 def encode(value: Any) -> bytes:
-    """JSON as Docker writes it: compact, UTF-8, structs under their wire names."""
-    return _ENCODER.encode(value)
+    """JSON as Docker writes it: compact, UTF-8, structs under their wire names. JavaScript's line ends are escaped."""
+    out = _ENCODER.encode(value)
+    if b"\xe2\x80" in out:
+        out = out.replace("\u2028".encode(), rb"\u2028").replace("\u2029".encode(), rb"\u2029")
+    return out
 
 
 def builtins(value: msgspec.Struct) -> dict[str, Any]:

@@ -115,8 +115,12 @@ class ContainerRoutes:
         await request.done()
 
     async def restart(self, request: Request) -> None:
+        try:
+            timeout_s = request.query.integer("t")
+        except InvalidArgument as error:  # where Docker takes it for a fault of its own; `stop` does not
+            raise Internal(str(error)) from error
         await self._engine.containers.restart(
-            request["name"], timeout_s=request.query.integer("t"), signal_name=request.query.text("signal")
+            request["name"], timeout_s=timeout_s, signal_name=request.query.text("signal")
         )
         await request.done()
 
@@ -177,14 +181,12 @@ class ContainerRoutes:
         engine = self._engine
         owner = engine.containers.find(request["name"])
         stream = request.query.flag("stream", True)
-        one_shot = request.query.flag("one-shot")
-        if stream and one_shot:
-            raise InvalidArgument("cannot have stream=true and one-shot=true")
+        one_shot = request.query.flag("one-shot")  # of a stream it changes nothing
         if not stream and not owner.record.state.status.is_live:
             await request.answer(empty_sample(owner.record))
             return
         exchange = request.exchange
-        await exchange.begin(200, [JSON])
+        await exchange.begin(200, [] if stream else [JSON])
         before: dict[str, Any] | None = None
         while engine.has(owner):
             current = sample(engine.host, owner) if owner.record.state.status.is_live else empty_sample(owner.record)

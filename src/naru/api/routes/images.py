@@ -8,8 +8,8 @@ from typing import Any
 
 from naru.api.app import Request, Route
 from naru.api.credentials import from_header
-from naru.api.images import entry_json, flag, history_json, inspect_json, select
-from naru.api.parameters import Query, parse_until
+from naru.api.images import entry_json, flag, history_json, inspect_json, select, until
+from naru.api.parameters import Query
 from naru.api.progress import stream_progress
 from naru.containers.engine import Engine
 from naru.errors import Internal, InvalidArgument
@@ -122,7 +122,7 @@ class ImageRoutes:
         filters = request.query.filters({"dangling", "label", "label!", "until"})
         dangling_only = flag("dangling", filters.get("dangling", ["true"]))
         untils = filters.get("until", [])
-        until_ns = parse_until(untils[0], time.time_ns()) if untils else None
+        until_ns = until(untils[0], time.time_ns()) if untils else None
         wanted = PruneFilter(
             dangling_only=dangling_only, until_ns=until_ns, labels=filters.get("label", []),
             without_labels=filters.get("label!", []),

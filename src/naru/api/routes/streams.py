@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 from dataclasses import replace
-from urllib.parse import quote
+from urllib.parse import quote_plus
 
 from naru.api import websocket
 from naru.api.app import Request, Route
-from naru.api.exchange import Duplex, Exchange
+from naru.api.exchange import Duplex, Exchange, Headers
 from naru.api.parameters import parse_timestamp, rfc3339_fixed
 from naru.api.routes.containers import size_of
 from naru.api.status import status_of
@@ -51,7 +51,7 @@ class StreamRoutes:
             owner = self._engine.containers.find(request["name"])
             detach = _detach_keys(query.text("detachKeys"))
             outputs = frozenset(number for number, name in ((1, "stdout"), (2, "stderr")) if query.flag(name))
-            stdio = await self._engine.containers.attach(owner)
+            stdio = await self._engine.containers.attach(owner, request["name"])
         except NaruError as error:
             await _fail_plainly(request, error)
             return
@@ -73,9 +73,11 @@ class StreamRoutes:
         chosen = request.at_least(1, 42)  # older clients get everything
         outputs = frozenset(number for number, name in names if not chosen or query.flag(name))
         stdin = not chosen or query.flag("stdin")
-        stdio = await self._engine.containers.attach(owner)
+        stdio = await self._engine.containers.attach(owner, request["name"])
         try:
-            socket = await websocket.upgrade(request.exchange)
+            socket = await self._websocket(request)
+            if socket is None:
+                return
             await self._serve_attach(request, owner, stdio, socket, outputs, detach, raw=True, stdin=stdin)
             await socket.finish()
         finally:
@@ -83,6 +85,16 @@ class StreamRoutes:
                 self._engine.containers.drop(owner, stdio)
             else:
                 stdio.close()
+
+    @staticmethod
+    async def _websocket(request: Request) -> websocket.WebSocket | None:
+        """None if the client does not speak it, which it has been told: bare, as Go's library does it."""
+        try:
+            return await websocket.upgrade(request.exchange)
+        except InvalidArgument as error:
+            duplex = await request.exchange.hijack(400, [])
+            await duplex.write(str(error).encode())
+            return None
 
     async def _serve_attach(
         self,
@@ -174,7 +186,7 @@ class StreamRoutes:
             stdio.close()
             await request.done(200)
             return
-        duplex = await hijack(request, tty=body.tty)
+        duplex = await hijack(request, tty=body.tty, headers=request.exchange.answer_headers)
         await self._serve_exec(request, item, body, duplex)
 
     async def _serve_exec(self, request: Request, item: Exec, body: ExecStart, duplex: Duplex) -> None:
@@ -231,15 +243,15 @@ class StreamRoutes:
         await request.done(200)
 
 
-async def hijack(request: Request, *, tty: bool) -> Duplex:
+async def hijack(request: Request, *, tty: bool, headers: Headers = ()) -> Duplex:
     """Take the connection: 101 if the client offered an upgrade, else the old 200 without length."""
     upgrade = request.header("upgrade")
     framed = not tty and request.at_least(1, 42) and upgrade
     kind = ("Content-Type", MULTIPLEXED if framed else RAW)
     exchange: Exchange = request.exchange
     if upgrade:
-        return await exchange.hijack(101, [kind, ("Connection", "Upgrade"), ("Upgrade", upgrade)], "UPGRADED")
-    return await exchange.hijack(200, [kind])
+        return await exchange.hijack(101, [kind, ("Connection", "Upgrade"), ("Upgrade", upgrade), *headers], "UPGRADED")
+    return await exchange.hijack(200, [kind, *headers])
 
 
 async def _first(pending: PendingAttach, duplex: Client) -> Stdio | None:
@@ -254,11 +266,8 @@ async def _first(pending: PendingAttach, duplex: Client) -> Stdio | None:
 
 async def _fail_plainly(request: Request, error: NaruError) -> None:
     """Attach refuses in plain text, on a connection that it then closes (Engine API, ContainerAttach)."""
-    request.exchange.connection.keep_alive = False
-    status = status_of(error)
-    body = f"{error}\r\n".encode()
-    duplex = await request.exchange.hijack(status, [("Content-Type", RAW), ("Connection", "close")])
-    await duplex.write(body)
+    duplex = await request.exchange.hijack(status_of(error), [("Content-Type", RAW)])
+    await duplex.write(f"{error}\r\n".encode())
 
 
 def _message(text: str, tty: bool) -> bytes:
@@ -276,9 +285,9 @@ def _detach_keys(text: str) -> bytes:
 
 
 def _details(record: Container) -> bytes:
-    """The labels and variables that the log options name, and the tag, as `k=v,k=v `."""
+    """The labels and variables that the log options name, and the tag, as `k=v,k=v `, escaped as in a query."""
     options, source = record.host.log_config.config or {}, source_of(record)
     chosen = extra(options, source)
     if "tag" in options:
         chosen["tag"] = tag(options["tag"], source)
-    return f"{','.join(f'{quote(name)}={quote(chosen[name])}' for name in sorted(chosen))} ".encode()
+    return f"{','.join(f'{quote_plus(name)}={quote_plus(chosen[name])}' for name in sorted(chosen))} ".encode()

@@ -10,15 +10,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import naru
-from naru.api import listing
+from naru.api import olderversions
 from naru.api.app import MAX_VERSION, SERVER_VERSION, Request, Route
 from naru.api.credentials import from_json
+from naru.api.diskusage import disk_usage
 from naru.api.events import Selection, event_json
-from naru.api.images import entry_json
 from naru.api.parameters import parse_timestamp, rfc3339
-from naru.api.routes.networks import volume_json
 from naru.api.shown import Shown, registry_json
-from naru.build.cache import Cache, CacheRow
+from naru.build.cache import Cache
 from naru.containers import cdi
 from naru.containers.engine import Engine
 from naru.containers.records import Status
@@ -116,40 +115,39 @@ class SystemRoutes:
         folders = shown.cdi_spec_dirs or cdi.FOLDERS
         has = host.controllers.__contains__
         v2 = host.cgroup_version == 2
-        await request.answer(
-            {
-                "ID": shown.id, "Containers": len(records), "ContainersRunning": count[Status.RUNNING],
-                "ContainersPaused": count[Status.PAUSED],
-                "ContainersStopped": len(records) - count[Status.RUNNING] - count[Status.PAUSED],
-                "Images": len(engine.images.list()), "Driver": "overlayfs",
-                "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
-                "Plugins": {
-                    "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": None,
-                    "Log": list(LOG_DRIVERS),
-                },
-                "MemoryLimit": has("memory"), "SwapLimit": host.swap_limit, "CpuCfsPeriod": has("cpu"), "CpuCfsQuota": has("cpu"),
-                "CPUShares": has("cpu"), "CPUSet": has("cpuset"), "PidsLimit": has("pids"), "IPv4Forwarding": True, "Debug": shown.debug,
-                "NFd": len(os.listdir("/proc/self/fd")), "OomKillDisable": has("memory") and not v2,
-                "NGoroutines": len(asyncio.all_tasks()), "SystemTime": rfc3339(time.time_ns()), "LoggingDriver": engine.around.log_default.type,
-                "CgroupDriver": "cgroupfs", "CgroupVersion": str(host.cgroup_version), "NEventsListener": engine.bus.listeners,
-                "KernelVersion": host.kernel, "OperatingSystem": host.os_name, "OSVersion": host.os_version, "OSType": "linux",
-                "Architecture": host.machine, "IndexServerAddress": "https://index.docker.io/v1/",
-                "RegistryConfig": registry_json(engine.registry.config),
-                "NCPU": host.cpus, "MemTotal": host.memory_bytes, "GenericResources": None,
-                "DockerRootDir": engine.around.data_root, "HttpProxy": "", "HttpsProxy": "", "NoProxy": "", "Name": host.name,
-                "Labels": list(shown.labels), "ExperimentalBuild": shown.experimental, "ServerVersion": SERVER_VERSION,
-                "Runtimes": shown.runtimes_json(), "DefaultRuntime": shown.default_runtime,
-                "Swarm": {
-                    "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": "",
-                    "RemoteManagers": None,
-                },
-                "LiveRestoreEnabled": True, "Isolation": "", "InitBinary": shown.init_path or "docker-init", "ContainerdCommit": {"ID": ""},
-                "RuncCommit": {"ID": ""}, "InitCommit": {"ID": ""},
-                "SecurityOptions": shown.security_options(), "CDISpecDirs": list(folders), **_vendor_devices(request, folders),
-                "FirewallBackend": {"Driver": "nftables"}, "Warnings": shown.warnings(),
-                **({"DefaultAddressPools": [{"Base": b, "Size": n} for b, n in shown.pools]} if shown.pools else {}),
-            }
-        )  # fmt: skip
+        out: Json = {
+            "ID": shown.id, "Containers": len(records), "ContainersRunning": count[Status.RUNNING],
+            "ContainersPaused": count[Status.PAUSED],
+            "ContainersStopped": len(records) - count[Status.RUNNING] - count[Status.PAUSED],
+            "Images": len(engine.images.list()), "Driver": "overlayfs",
+            "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
+            "Plugins": {
+                "Volume": ["local"], "Network": ["bridge", "host", "ipvlan", "macvlan", "null"], "Authorization": None,
+                "Log": list(LOG_DRIVERS),
+            },
+            "MemoryLimit": has("memory"), "SwapLimit": host.swap_limit, "CpuCfsPeriod": has("cpu"), "CpuCfsQuota": has("cpu"),
+            "CPUShares": has("cpu"), "CPUSet": has("cpuset"), "PidsLimit": has("pids"), "IPv4Forwarding": True, "Debug": shown.debug,
+            "NFd": len(os.listdir("/proc/self/fd")), "OomKillDisable": has("memory") and not v2,
+            "NGoroutines": len(asyncio.all_tasks()), "SystemTime": rfc3339(time.time_ns()), "LoggingDriver": engine.around.log_default.type,
+            "CgroupDriver": "cgroupfs", "CgroupVersion": str(host.cgroup_version), "NEventsListener": engine.bus.listeners,
+            "KernelVersion": host.kernel, "OperatingSystem": host.os_name, "OSVersion": host.os_version, "OSType": "linux",
+            "Architecture": host.machine, "IndexServerAddress": "https://index.docker.io/v1/",
+            "RegistryConfig": registry_json(engine.registry.config),
+            "NCPU": host.cpus, "MemTotal": host.memory_bytes, "GenericResources": None,
+            "DockerRootDir": engine.around.data_root, "HttpProxy": "", "HttpsProxy": "", "NoProxy": "", "Name": host.name,
+            "Labels": list(shown.labels), "ExperimentalBuild": shown.experimental, "ServerVersion": SERVER_VERSION,
+            "Runtimes": shown.runtimes_json(), "DefaultRuntime": shown.default_runtime,
+            "Swarm": {
+                "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": "",
+                "RemoteManagers": None,
+            },
+            "LiveRestoreEnabled": True, "Isolation": "", "InitBinary": shown.init_path or "docker-init", "ContainerdCommit": {"ID": ""},
+            "RuncCommit": {"ID": ""}, "InitCommit": {"ID": ""},
+            "SecurityOptions": shown.security_options(), "CDISpecDirs": list(folders), **_vendor_devices(request, folders),
+            "FirewallBackend": {"Driver": "nftables"}, "Warnings": shown.warnings(),
+            **({"DefaultAddressPools": [{"Base": b, "Size": n} for b, n in shown.pools]} if shown.pools else {}),
+        }  # fmt: skip
+        await request.answer(olderversions.info(out, request.version))
 
     # -- events ---------------------------------------------------------------------------------------------------------
 
@@ -160,7 +158,7 @@ class SystemRoutes:
             raise InvalidArgument(
                 f"`since` time ({query.text('since')}) cannot be after `until` time ({query.text('until')})"
             )
-        selection = Selection(query.filters(None))
+        selection = Selection(query.filters(None), request.version)
         kind = "application/jsonl" if request.at_least(1, 52) else "application/json"
         accept = request.header("accept")
         if any(word in accept for word in ("application/x-ndjson", "application/json-seq", "application/jsonl")):
@@ -184,71 +182,12 @@ class SystemRoutes:
     # -- df, auth ---------------------------------------------------------------------------------------------------------
 
     async def df(self, request: Request) -> None:
-        kinds = request.query.all("type") or ["container", "image", "volume", "build-cache"]
-        for kind in kinds:
-            if kind not in ("container", "image", "volume", "build-cache"):
-                raise InvalidArgument(f"unknown object type: {kind}")
-        verbose = request.query.flag("verbose")
-        makers = {
-            "image": self._df_images,
-            "container": self._df_containers,
-            "volume": self._df_volumes,
-            "build-cache": self._df_cache,
-        }
-        out: Json = {}
-        for kind in kinds:
-            usage, legacy = await makers[kind](request)
-            if request.at_least(1, 52):
-                out.update(usage)
-            if not request.at_least(1, 52) or not verbose:
-                out.update(legacy)
-        await request.answer(out)
-
-    async def _df_images(self, request: Request) -> tuple[Json, Json]:
-        engine = self._engine
-        images = engine.images.list()
-        rows = await asyncio.to_thread(lambda: [entry_json(engine, image, request.version) for image in images])
-        total, shared = await asyncio.to_thread(engine.image_bytes)
-        for row in rows:
-            row["SharedSize"] = shared.get(row["Id"], 0)
-        active = sum(1 for row in rows if row["Containers"])
-        usage = {"ActiveCount": active, "Items": rows, "TotalCount": len(rows), "TotalSize": total}
-        return {"ImageUsage": usage}, {"Images": rows, "LayersSize": total}
-
-    async def _df_containers(self, request: Request) -> tuple[Json, Json]:
-        records = self._engine.containers.all()
-        items = await listing.rows(self._engine, records, request.version, size=True)
-        for item in items:
-            item.pop("ImageManifestDescriptor", None)
-        total = sum(item.get("SizeRw", 0) for item in items)
-        active = sum(record.state.status.is_live for record in records)
-        return {
-            "ContainerUsage": {"ActiveCount": active, "Items": items, "TotalCount": len(items), "TotalSize": total}
-        }, {"Containers": items}
-
-    async def _df_volumes(self, request: Request) -> tuple[Json, Json]:
-        engine, rows, total, active = self._engine, [], 0, 0
-        for volume in engine.volumes.list({}):
-            size, users = await engine.volumes.size_bytes(volume.name), engine.around.volume_users(volume.name)
-            row = volume_json(volume, engine.volumes.mountpoint(volume.name))
-            row["UsageData"] = {"Size": size, "RefCount": len(users)}
-            rows.append(row)
-            total += size
-            active += bool(users)
-        return {"VolumeUsage": {"ActiveCount": active, "Items": rows, "TotalCount": len(rows), "TotalSize": total}}, {
-            "Volumes": rows
-        }
-
-    async def _df_cache(self, request: Request) -> tuple[Json, Json]:
-        rows = [_cache_json(row) for row in self._cache.rows()]
-        total = sum(row["Size"] for row in rows)
-        usage = {
-            "ActiveCount": sum(row["InUse"] for row in rows),
-            "Items": rows,
-            "TotalCount": len(rows),
-            "TotalSize": total,
-        }
-        return {"BuildCacheUsage": usage if rows else {}}, {"BuildCache": rows}
+        query = request.query
+        await request.answer(
+            await disk_usage(
+                self._engine, self._cache, query.all("type"), request.version, verbose=query.flag("verbose")
+            )
+        )  # fmt: skip
 
     async def auth(self, request: Request) -> None:
         raw = await request.exchange.body.read()
@@ -267,10 +206,3 @@ def _vendor_devices(request: Request, folders: Sequence[str]) -> Json:
     """`DiscoveredDevices` (API 1.50): what CDI files describe now; absent when they describe nothing."""
     names = sorted(cdi.read(folders).devices) if request.at_least(1, 50) else []
     return {"DiscoveredDevices": [{"Source": "cdi", "ID": name} for name in names]} if names else {}
-
-
-def _cache_json(row: CacheRow) -> Json:
-    return {
-        "ID": row.key.partition(":")[2][:25], "Type": "regular", "Description": row.description, "InUse": False, "Shared": False,
-        "Size": row.size_bytes, "CreatedAt": rfc3339(row.created_ns), "LastUsedAt": rfc3339(row.used_ns), "UsageCount": 1,
-    }  # fmt: skip
