@@ -62,9 +62,12 @@ class Sandbox:
         return self._shifted is not None
 
     def make(self) -> str | None:
-        """The namespace's path for the runtime (None: the host's). Blocks; call it in a thread. Raises OSError."""
+        """The namespace's path for the runtime (None: the host's); the files are there, to be mounted. Blocks; call it in a
+        thread. Raises OSError."""
         if self._is_made:
             return self._path
+        for path, _ in self.files:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
         if self._shifted is not None:
             self.shift, fd = self._shifted()
         elif self._own:
@@ -150,8 +153,6 @@ class Networking:
         self._check_links(record)
         folder = self._directory(record.id)
         files = tuple((f"{folder}/{name}", f"/etc/{name}") for name in _FILES)
-        for path, _ in files:
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
         return Sandbox(files, own=mode != "host", shifted=self._shifted(record))
 
     def _shifted(self, record: Container) -> Callable[[], tuple[Shift, int]] | None:
