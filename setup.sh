@@ -23,6 +23,7 @@ setup() {
   [ "$(id -u)" = 0 ] || missing "needs root: run it with sudo"
   # shellcheck disable=SC2086
   apt_install $packages
+  [ ! -d /sys/kernel/security/apparmor ] || apt_install apparmor # its parser: a kernel can have AppArmor where nobody has that
   python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || missing "needs Python 3.11 or newer, this is $(python3 --version)"
   local want
   want=$(cat "$here/requirements.lock" "$here/pyproject.toml" "$here/setup.sh" | sha256sum)

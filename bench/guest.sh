@@ -10,7 +10,7 @@ set -euo pipefail
 suite=${GUEST_SUITE:-trixie} init=${GUEST_INIT:-systemd} store=${GUEST_STORE:-/tmp/naru-guest}
 here=$(cd "$(dirname "$0")/.." && pwd)
 disk=$store/$suite.img
-system=linux-image-cloud-amd64,systemd-sysv,udev,dbus,kmod,iproute2,openssh-server,ca-certificates,python3,procps
+system=linux-image-cloud-amd64,systemd-sysv,udev,dbus,kmod,iproute2,openssh-server,ca-certificates,python3,procps,apparmor
 say() { echo "guest: $*" >&2; }
 fail() { say "$*"; exit 1; }
 
