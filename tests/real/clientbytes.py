@@ -19,6 +19,16 @@ def tar_of(**files: str) -> bytes:
     return out.getvalue()
 
 
+def owned_tar(name: str, uid: int, gid: int) -> bytes:
+    """An empty file of somebody's."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        info = tarfile.TarInfo(name)
+        info.uid, info.gid = uid, gid
+        tar.addfile(info)
+    return out.getvalue()
+
+
 def untar(pieces: Any) -> dict[str, bytes]:
     with tarfile.open(fileobj=io.BytesIO(b"".join(pieces))) as tar:
         return {m.name: f.read() if (f := tar.extractfile(m)) else b"" for m in tar.getmembers()}

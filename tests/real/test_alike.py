@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 import time
 from typing import Any
 
 import docker
 import pytest
+from clientbytes import owned_tar
 
 pytestmark = pytest.mark.root
 
 SLEEP = ["sleep", "600"]
-
-
-def archive(name: str, *, uid: int, gid: int) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        header = tarfile.TarInfo(name)
-        header.uid, header.gid = uid, gid
-        tar.addfile(header)
-    return out.getvalue()
 
 
 def events(client: docker.DockerClient, since: float, **filters: Any) -> list[dict[str, Any]]:
@@ -43,7 +33,7 @@ def test_files_copied_in_belong_to_the_containers_user_if_it_has_one(
 ) -> None:
     container = client.containers.run("busybox", SLEEP, detach=True, user=user)
     url = client.api._url("/containers/{0}/archive", container.id)
-    answer = client.api._put(url, params={"path": "/tmp", "copyUIDGID": 1}, data=archive("x", uid=7, gid=8))
+    answer = client.api._put(url, params={"path": "/tmp", "copyUIDGID": 1}, data=owned_tar("x", 7, 8))
     assert answer.status_code == 200
     assert container.exec_run(["stat", "-c", "%u:%g", "/tmp/x"]).output == owner
 
@@ -51,7 +41,7 @@ def test_files_copied_in_belong_to_the_containers_user_if_it_has_one(
 def test_volumes_are_mounted_for_a_copy_and_a_terminal_may_be_none(client: docker.DockerClient) -> None:
     container = client.containers.run("busybox", SLEEP, detach=True, volumes=["cargo:/d"])
     since = time.time()
-    container.put_archive("/tmp", archive("x", uid=0, gid=0))
+    container.put_archive("/tmp", owned_tar("x", 0, 0))
     container.resize(3, 4)
     told = events(client, since)
     assert [(e["Type"], e["Action"]) for e in told] == [

@@ -11,11 +11,13 @@ import tarfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
+from clientbytes import owned_tar
 from docker.errors import APIError
 from docker.models.containers import Container
 from docker.types import Ulimit
@@ -160,15 +162,6 @@ def test_a_network_and_a_published_port(client: docker.DockerClient) -> None:
         run(client, "true", network_mode=f"container:{host.id}")
 
 
-def archive(name: str, uid: int, gid: int) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        info = tarfile.TarInfo(name)
-        info.uid, info.gid = uid, gid
-        tar.addfile(info)
-    return out.getvalue()
-
-
 def fetched(container: Container, path: str) -> tuple[int, int]:
     stream, _ = container.get_archive(path)
     with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as tar:
@@ -179,13 +172,13 @@ def fetched(container: Container, path: str) -> tuple[int, int]:
 def test_archives_have_the_containers_owners(client: docker.DockerClient, remapped: Daemon) -> None:
     container = start(client, volumes={"cp": {"bind": "/data"}})
     for where in ("/tmp", "/data"):
-        container.put_archive(where, archive("running", 7, 8))
+        container.put_archive(where, owned_tar("running", 7, 8))
         assert output(container, "stat", "-c", "%u:%g", f"{where}/running") == "7:8"
         assert fetched(container, f"{where}/running") == (7, 8)
     assert owner(f"{remapped.data_root}/volumes/cp/_data/running") == (7, 8)
     container.kill()
     container.wait()
-    container.put_archive("/tmp", archive("stopped", 9, 10))
+    container.put_archive("/tmp", owned_tar("stopped", 9, 10))
     assert fetched(container, "/tmp/running") == (7, 8)
     container.start()
     assert output(container, "stat", "-c", "%u:%g", "/tmp/stopped", "/tmp/running", "/data/running") == "9:10\n7:8\n7:8"
@@ -244,7 +237,7 @@ def test_it_is_taken_up_after_a_crash(client: docker.DockerClient, remapped: Dae
     remapped.start()
     assert pid_of(container) == pid
     assert output(container, "sh", "-c", SHOW_MAPS) == MAPS
-    container.put_archive("/tmp", archive("x", 7, 8))
+    container.put_archive("/tmp", owned_tar("x", 7, 8))
     assert output(container, "stat", "-c", "%u:%g", "/tmp/x") == "7:8"
     container.stop()
     assert container.wait()["StatusCode"] == 5
@@ -253,7 +246,10 @@ def test_it_is_taken_up_after_a_crash(client: docker.DockerClient, remapped: Dae
 def test_descriptors_are_given_back(client: docker.DockerClient, remapped: Daemon) -> None:
     def kept() -> list[str]:
         folder = f"/proc/{remapped.pid}/fd"
-        found = [os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)]
+        found = []
+        for fd in os.listdir(folder):
+            with suppress(FileNotFoundError):  # closed since: it is not kept
+                found.append(os.readlink(f"{folder}/{fd}"))
         return sorted(text for text in found if not text.startswith("socket:"))
 
     def settled(enough: Callable[[], bool]) -> bool:
