@@ -22,6 +22,29 @@ def how_it_ended(around: Surroundings, record: Container) -> Exit:
     return end
 
 
+class Alarm:
+    """Something that is to be done later, once, unless it is cancelled."""
+
+    def __init__(self) -> None:
+        self._timer: asyncio.TimerHandle | None = None
+        self._ring: Callable[[], object] = lambda: None
+
+    def arm(self, delay_s: float, ring: Callable[[], object]) -> None:
+        self._ring = ring
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self.hasten)
+
+    def hasten(self) -> None:
+        """Do it now, if it is still to be done."""
+        if self._timer is not None:
+            self.cancel()
+            self._ring()
+
+    def cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
 class Restarting:
     """The next start of a container by its policy: what decides about it beside the record, and its timer."""
 
@@ -29,7 +52,7 @@ class Restarting:
         self.stopped_by_user = False  # a user wants it down
         self.for_health = False  # its run is being ended, to be followed by another one
         self._short_runs = 0  # restarts in a row that were followed by no good run
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm()
 
     def begin_anew(self) -> None:
         """A user has started it."""
@@ -51,35 +74,7 @@ class Restarting:
         return restart_delay_ns(record.host.restart_policy, ended) is not None
 
     def arm(self, delay_ns: int, restart: Callable[[], object]) -> None:
-        self._timer = asyncio.get_running_loop().call_later(delay_ns / 1e9, restart)
+        self._alarm.arm(delay_ns / 1e9, restart)
 
     def cancel(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-
-class AutoRemoval:
-    """The removal of a container that goes by itself, when its run's first moment is over or somebody waits for it. Docker ends no
-    run sooner, and clients start a container before they ask to be told of its removal."""
-
-    def __init__(self, remove: Callable[[], object]) -> None:
-        self._remove = remove
-        self._timer: asyncio.TimerHandle | None = None
-
-    def arm(self, delay_s: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(delay_s, self._fire)
-
-    def hasten(self) -> None:
-        if self._timer is not None:
-            self.cancel()
-            self._remove()
-
-    def cancel(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _fire(self) -> None:
-        self._timer = None
-        self._remove()
+        self._alarm.cancel()

@@ -31,7 +31,8 @@ from naru.wire.decode import encode
 
 
 def prepare(container: Container, launch: Launch, mounts: Sequence[Mount], *, takes_filter: bool = False) -> bytes:
-    """config.json; `takes_filter`: the runtime takes a compiled seccomp profile. Raises InvalidArgument for what the image or the request got wrong, OSError for the rest."""
+    """config.json; `takes_filter`: the runtime takes a compiled seccomp profile. Raises InvalidArgument for what the image or
+    the request got wrong, OSError for the rest."""
     apparmor.ensure(launch.apparmor)
     apply_all(mounts, launch.rootfs)
     _check_writable(mounts, launch.rootfs)
@@ -53,7 +54,7 @@ def prepare(container: Container, launch: Launch, mounts: Sequence[Mount], *, ta
         container = replace(container, mounts=shift_volumes(container.mounts, bundle, launch.shift))
         own_files(container, launch.files, launch.shift)
         launch = shift_root(launch, mounts, launch.shift)
-    if takes_filter:
+    if takes_filter and launch.seccomp is None and not container.host.privileged:
         bounding = frozenset(capabilities(container, launch.capabilities))
         launch = replace(launch, seccomp_filter=default_filter(bounding, launch.machine))
     return encode(build(container, replace(launch, user=user)))

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from naru.containers import criu, monitor, validate
+from naru.containers.conmon import Stdio
 from naru.containers.devices import limited
 from naru.containers.launch import prepare
 from naru.containers.messages import start_failure
@@ -103,14 +104,17 @@ async def _create(
             network = sandbox.make()
             launched = replace(launch, network=network, shift=sandbox.shift)
             takes_filter = around.runtime.programs.of(record.id).takes_filter
-            config = prepare(shown, launched, mounts, takes_filter=takes_filter)
+            content = prepare(shown, launched, mounts, takes_filter=takes_filter)
             around.runtime.mounts.hold(record.id, sandbox.shift.root if sandbox.shift is not None else launch.rootfs)
-            return config
+            return content
 
+        config = record.config
+        stdio = Stdio(
+            around.log_path(record), backstop_bytes(record.host.log_config), config.tty, config.open_stdin,
+            leave_stdin_open=not config.stdin_once,
+        )  # fmt: skip
         process, pid = await around.runtime.create(
-            record.id, in_namespace,
-            log_path=around.log_path(record), log_max_bytes=backstop_bytes(record.host.log_config), tty=record.config.tty,
-            stdin=record.config.open_stdin, leave_stdin_open=not record.config.stdin_once,
+            record.id, in_namespace, stdio,
             restore=criu.restore_words(around.host, checkpoint) if checkpoint else (),
             soon=not (checkpoint or sandbox.is_shifted or any(mount.copy_up for mount in shown.mounts)), on_spawn=on_spawn,
         )  # fmt: skip

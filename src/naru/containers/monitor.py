@@ -29,7 +29,8 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from naru.containers import survivors
+from naru.containers import conmon, survivors
+from naru.containers.conmon import Stdio
 from naru.containers.runtimes import Program, Runtimes
 from naru.containers.seccomp import FILTER_ANNOTATION
 from naru.containers.watching import Files
@@ -140,12 +141,8 @@ class Runtime:
         self,
         id: str,
         prepare: Callable[[], bytes],
+        stdio: Stdio,
         *,
-        log_path: str | None,
-        log_max_bytes: int | None,
-        tty: bool,
-        stdin: bool,
-        leave_stdin_open: bool = False,
         restore: Sequence[str] = (),
         soon: bool = False,
         on_spawn: Callable[[], None] = lambda: None,
@@ -154,22 +151,18 @@ class Runtime:
         of `criu.restore_words` it runs already, from where a checkpoint was taken.
 
         `prepare` runs in the private mount namespace, mounts what the bundle needs and returns config.json. If that will be done
-        `soon`, and the monitor needs nothing that it mounts, monitor and runtime start meanwhile, as far as they come without that file. `on_spawn` is called when it is done
-        and they run. Raises RuntimeFailure, and whatever prepare raises; then nothing is left running.
+        `soon`, and the monitor needs nothing that it mounts, monitor and runtime start meanwhile, as far as they come without
+        that file. `on_spawn` is called when it is done and they run. Raises RuntimeFailure, and whatever prepare raises; then nothing is left running.
         """
         bundle = self.bundle(id)
         sync_read, sync_write = os.pipe()
         begun: list[int] = []
 
         def begin() -> None:
-            argv = (
-                self._conmon_argv(id, bundle, log_path)
-                + [f"--log-size-max={log_max_bytes}"] * (log_max_bytes is not None)
-                + ["-t"] * tty
-                + ["-i"] * stdin
-                + ["--leave-stdin-open"] * leave_stdin_open
-                + [*restore]
-            )
+            runtime = self._command(id)
+            if not os.access(runtime[0], os.X_OK):  # conmon would end without a word
+                raise RuntimeFailure(f"unable to retrieve OCI runtime error: {runtime[0]} is not installed")
+            argv = [*conmon.command(self._conmon, id, bundle, f"{self.root}/exits", runtime, stdio), *restore]
             begun.append(process.spawn(argv, env={**_ENV, "_OCI_SYNCPIPE": "3"}, fds={3: sync_write}))
 
         def launch() -> None:
@@ -194,6 +187,11 @@ class Runtime:
             os.close(sync_write)
         [pid] = begun
         on_spawn()
+        return await self._confirm(id, pid, sync_read)
+
+    async def _confirm(self, id: str, pid: int, sync_read: int) -> tuple[Process, int]:
+        """The monitor with this pid has told whether the container is there. Closes the descriptor. Raises RuntimeFailure, and
+        then neither is."""
         try:
             answer = await _read_line(sync_read)
         except BaseException:
@@ -218,20 +216,6 @@ class Runtime:
             if found == id:
                 runtime.kill()
                 await runtime.wait_end_within(KILL_GRACE_S)
-
-    def _conmon_argv(self, id: str, bundle: str, log_path: str | None) -> list[str]:
-        runtime, *options = self._command(id)
-        if not os.access(runtime, os.X_OK):  # conmon would end without a word
-            raise RuntimeFailure(f"unable to retrieve OCI runtime error: {runtime} is not installed")
-        argv = [
-            self._conmon, "--api-version", "1", "--sync", "-c", id, "-u", id, "-n", id, "-b", bundle,
-            "-p", f"{bundle}/pid", "--exit-dir", f"{self.root}/exits", "--persist-dir", bundle,
-            "-l", f"k8s-file:{log_path}" if log_path else "none", "--log-level", "error", "--no-sync-log",
-            "-r", runtime, "--full-attach",
-        ]  # fmt: skip
-        for argument in options:
-            argv += ["--runtime-arg", argument]
-        return argv
 
     async def start(self, id: str) -> None:
         """Let the created container's first process run. Raises RuntimeFailure.

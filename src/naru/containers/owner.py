@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from naru.containers import criu, lifecycle, monitor
-from naru.containers.ending import AutoRemoval, Restarting, how_it_ended
+from naru.containers.ending import Alarm, Restarting, how_it_ended
 from naru.containers.happening import happening
 from naru.containers.health import Health
 from naru.containers.inbox import Inbox
@@ -52,7 +52,7 @@ class Owner:
         self._burial: asyncio.Future[None] | None = None  # of the last run, under way
         self._removed = False
         self._restarting = Restarting()
-        self._auto_removal = AutoRemoval(lambda: self._inbox.submit(self._remove_itself))
+        self._auto_removal = Alarm()
         if not record.state.status.is_live:
             self.ended.set()
 
@@ -274,8 +274,10 @@ class Owner:
         self.bury_soon()
         if auto_remove and self.record.host.auto_remove and delay_ns is None:
             left_s = moment_left_s(around.now_ns() - state.started_ns)
-            if left_s and not self._waiters.for_removal:
-                self._auto_removal.arm(left_s)
+            if (
+                left_s and not self._waiters.for_removal
+            ):  # clients start a container before they ask to be told of its removal
+                self._auto_removal.arm(left_s, lambda: self._inbox.submit(self._remove_itself))
             else:
                 await self._delete(volumes=True)
 

@@ -88,8 +88,8 @@ class Endpoints:
     ) -> Endpoint:
         """Put a running container on one more network. If its gateway comes first now, the default route and the
         published ports move to it; ports: to be published if none are yet. Raises as attach does."""
-        network = self.check(request)
         await self._wait_left()
+        network = self.check(request)
         held = self._catalog.endpoints_of(member.id)
         drivers = {self._catalog.by_id(end.network_id).driver for end in held}
         plan.check_connect(member, network, held, drivers)
