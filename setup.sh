@@ -5,7 +5,7 @@
 #   forbidden        prints what this host forbids that containers need, and how to allow it; nothing if they can run
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-packages="ca-certificates crun conmon libnftables1 python3 python3-venv mmdebstrap distro-info-data busybox-static curl"
+packages="ca-certificates crun conmon libnftables1 python3 python3-venv mmdebstrap distro-info-data busybox-static curl tini"
 missing() { echo "${0##*/}: $*" >&2; exit 1; }
 
 apt_install() { # only what is not there; apt is asked once

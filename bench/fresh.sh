@@ -53,7 +53,8 @@ nsenter --net="/run/netns/$name" unshare --mount --pid --fork --kill-child bash 
   root=$1; shift
   mount --bind "$root" "$root"
   mount -t proc proc "$root/proc"
-  mount --rbind /sys "$root/sys"
+  mount -t sysfs sysfs "$root/sys" # with the interfaces of its own network namespace
+  mount --rbind /sys/fs/cgroup "$root/sys/fs/cgroup"
   mount --rbind /dev "$root/dev"
   mount -t tmpfs tmpfs "$root/run"
   mount --make-rslave "$root/sys"

@@ -46,12 +46,20 @@ def _signal(pid: int, runtime_pid: int, numbers: Sequence[int]) -> None:
     if _parent(pid) != runtime_pid:
         pid = runtime_pid  # the process has not begun, or has ended
     with suppress(ProcessLookupError):
-        whole = os.getpgid(pid) == pid
+        group = os.getpgid(pid)
         for number in numbers:
-            if whole:
+            if group == pid:
                 os.killpg(pid, number)
             else:
-                os.kill(pid, number)
+                _signal_members(group, runtime_pid, number)
+
+
+def _signal_members(group: int, spared: int, number: int) -> None:
+    """To everybody in a process group but one: crun 1.8 leaves what it executes in the group that it is in itself."""
+    for name in os.listdir("/proc"):
+        with suppress(ProcessLookupError):
+            if name.isdigit() and os.getpgid(int(name)) == group and int(name) != spared:
+                os.kill(int(name), number)
 
 
 def _parent(pid: int) -> int:

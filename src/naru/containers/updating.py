@@ -9,11 +9,18 @@ from naru.containers.resources import resources
 from naru.containers.surroundings import Surroundings
 from naru.errors import Internal
 
+_NO_PIDS_LIMIT = {"limit": -1}
+
 
 async def apply_limits(around: Surroundings, changed: Container) -> None:
     """Raises Internal in the runtime's words; then the old limits stand."""
     limits = resources(changed, around.host.cgroup_version, lift=True, numbers=limited(changed.host))
+    lifted = limits.get("pids") == _NO_PIDS_LIMIT
+    if lifted:  # crun 1.8 cannot say so to the kernel
+        del limits["pids"]
     try:
         await around.runtime.update(changed.id, limits)
-    except RuntimeFailure as error:
+        if lifted:
+            around.cgroup(changed).lift_pids_limit()
+    except (RuntimeFailure, OSError) as error:
         raise Internal(f"Cannot update container {changed.id}: {error}") from error

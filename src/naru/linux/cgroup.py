@@ -96,6 +96,11 @@ class Cgroup:
                     file.write("0")
                 raise TimeoutError(errno.ETIMEDOUT, "freeze: some process cannot be stopped", folder)
 
+    def lift_pids_limit(self) -> None:
+        """Let it have as many processes as it likes; without the controller it may already. Raises OSError."""
+        with suppress(FileNotFoundError), open(f"{self._dir('pids')}/pids.max", "w") as file:
+            file.write("max")
+
     def is_frozen(self) -> bool:
         path = f"{self._dir('')}/cgroup.freeze" if self._v2 else f"{self._dir('freezer')}/freezer.state"
         try:
