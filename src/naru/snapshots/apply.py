@@ -1,4 +1,4 @@
-"""Unpacking foreign tars: starts the confined child, judges its report. The archive itself is never parsed here.
+"""Unpacking foreign tars: has the confined child started, judges its report. The archive itself is never parsed here.
 
 Layers go to a staging directory of their own (`extract_layer`), any number at the same time, and become part of a
 stack by `Snapshots.commit_staged`. `extract_into` puts an archive into an existing tree (docker cp).
@@ -6,7 +6,6 @@ stack by `Snapshots.commit_staged`. `extract_into` puts an archive into an exist
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import sys
@@ -17,7 +16,7 @@ import isal
 import naru.errors
 from naru.content.blobs import ContentStore
 from naru.errors import DataLoss, Internal, InvalidArgument, NaruError, Unavailable
-from naru.linux.process import Child, kill_and_reap, spawn
+from naru.linux.forkserver import ForkServer
 from naru.linux.threads import finish_in_thread
 from naru.oci.digest import Digest, chain_on
 from naru.oci.image import Descriptor
@@ -31,6 +30,7 @@ _SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(naru.errors.__file__))
 _LIBRARIES = os.path.dirname(os.path.dirname(os.path.abspath(isal.__file__)))
 # A module, unlike a script, is compiled once and for all.
 _BOOT = f"import sys; sys.path[:0] = {[_SOURCE, _LIBRARIES]!r}; from naru.snapshots.unpack_child import run; run()"
+_children = ForkServer([_PYTHON, "-I", "-S", "-X", "utf8", "-c", _BOOT])
 _OURS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EROFS)
 
 
@@ -122,22 +122,15 @@ async def _unpack(blob: int, target: str, limit_bytes: int) -> Unpacked:
 
 
 async def _run(root: int, archive: int, settings: list[str], user_namespace: int = -1) -> Unpacked:
-    argv = [_PYTHON, "-I", "-S", "-X", "utf8", "-c", _BOOT, str(os.getpid()), *settings, "01"[user_namespace >= 0]]
-    inside = {} if user_namespace < 0 else {4: user_namespace}
-    report, faults = (os.memfd_create(name, os.MFD_CLOEXEC) for name in ("report", "faults"))
+    inside = () if user_namespace < 0 else (user_namespace,)
+    faults = os.memfd_create("faults", os.MFD_CLOEXEC)
     try:
-        child = Child(spawn(argv, env={}, fds={0: archive, 1: report, 2: faults, 3: root, **inside}))
-        try:
-            code = await child.wait_exit()
-        except asyncio.CancelledError:
-            kill_and_reap(child.pid)
-            raise
-        if code != 0:
+        report = await _children.job(settings, (archive, root, *inside), errors=faults)
+        if not report:
             text = os.pread(faults, 4096, 0).decode("utf-8", "replace").strip()
-            raise Internal(f"unpack: the child ended with {code}: {text}")
-        return _judge(os.pread(report, os.fstat(report).st_size, 0).decode("utf-8", "surrogateescape").split("\0"))
+            raise Internal(f"unpack: the child ended without a word: {text}")
+        return _judge(report.decode("utf-8", "surrogateescape").split("\0"))
     finally:
-        os.close(report)
         os.close(faults)
 
 

@@ -44,10 +44,20 @@ def is_whiteout(found: os.stat_result) -> bool:
 class Extractor:
     """Give it each entry with `add`, then call `finish`. The working directory is the target, the umask 0."""
 
-    def __init__(self, *, layer: bool, keep_kind: bool = False, owner: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        layer: bool,
+        keep_kind: bool = False,
+        owner: tuple[int, int] | None = None,
+        splice: Callable[[int, int], int] | None = None,
+    ) -> None:
         self._layer = layer  # whiteouts mean something; missing directories are the layer below's
         self._keep_kind = keep_kind  # Docker's noOverwriteDirNonDir
         self._owner = owner
+        self._splice = (
+            splice  # (descriptor, n): what comes next of the archive, up to n bytes of it, straight to a file
+        )
         self._folders: set[str] = set()  # known to be directories, under these very names
         self._times: dict[str, int] = {}  # of directories, set when nothing is written to them any more
         self.implied: dict[str, None] = {"": None} if layer else {}  # directories that had no entry of their own
@@ -170,12 +180,14 @@ class Extractor:
             while piece:
                 piece = piece[os.write(fd, piece) :]
 
+        move = (lambda most: splice(fd, most)) if (splice := self._splice) else None
+
         try:
             if entry.size in _LARGE:  # the room in one piece: half the time of a write is finding it
                 os.posix_fallocate(fd, 0, entry.size)
             if entry.size:
                 try:
-                    body.copy(write)
+                    body.copy(write, move)
                 except BaseException:
                     os.ftruncate(fd, os.lseek(fd, 0, os.SEEK_CUR))
                     raise

@@ -70,9 +70,18 @@ class TarReader:
                 raise InvalidArgument(f"tar of more than {ENTRY_LIMIT} entries")
             yield entry
 
-    def copy(self, write: Callable[[memoryview], object]) -> None:
-        """Hand the rest of the current body to write, piece by piece, each good until write returns."""
+    def copy(self, write: Callable[[memoryview], object], move: Callable[[int], int] | None = None) -> None:
+        """Hand the rest of the current body to write, piece by piece, each good until write returns.
+
+        `move(n)`, if given, may put up to n of the bytes that nobody has read yet where they belong; it returns how many, 0
+        at the end of the stream.
+        """
         while self._body:
+            if move is not None and not self._piece:
+                if not (count := move(self._body)):
+                    raise truncated()
+                self._body -= count
+                continue
             piece = self._some(self._body)
             self._body -= len(piece)
             write(piece)
