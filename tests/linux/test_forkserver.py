@@ -101,7 +101,8 @@ async def test_a_child_for_each_job_and_one_server() -> None:
         assert [answer[0] for answer in answers] == [b"a", b"b", b"c", b"d"]
         assert len({answer[1] for answer in answers}) == 4
         assert len({answer[2] for answer in answers}) == 1
-        assert not any(exists(int(answer[1])) for answer in answers)
+        for answer in answers:
+            await until_gone(int(answer[1]))
     assert not exists(int(answers[0][2]))
 
 
@@ -118,7 +119,7 @@ async def test_the_cancelled_are_killed() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert not exists(pid)
+        await until_gone(pid)
         early = asyncio.ensure_future(job("sleep", fds=(1,)))
         await asyncio.sleep(0)
         early.cancel()

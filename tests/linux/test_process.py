@@ -157,3 +157,14 @@ asyncio.run(main())
 
 def test_orphans_are_adopted_and_reaped_and_children_are_not() -> None:
     subprocess.run([sys.executable, "-c", ORPHANS], check=True, timeout=10)
+
+
+def test_words_and_variables_arrive_as_bytes() -> None:
+    out = asyncio.run(run([SH, "-c", 'printf %s "$1$X"', "sh", "é\udcff"], env={"X": "=ü\udcfe=", "Y": ""}))
+    assert out.stdout == "é".encode() + b"\xff=" + "ü".encode() + b"\xfe="
+
+
+@pytest.mark.parametrize(("argv", "env"), [([SH, "a\0b"], {}), ([SH], {"X": "a\0b"})])
+def test_what_cannot_be_passed_is_refused(argv: list[str], env: dict[str, str]) -> None:
+    with pytest.raises(OSError, match=SH):
+        spawn(argv, env=env)

@@ -137,7 +137,7 @@ async def use_lent(lent: LentSocket, work: Callable[[], T]) -> T:
 
     Cancelled, it stops the lent socket, and work hears of it there.
     """
-    future = asyncio.wrap_future(in_fresh_thread("naru-bulk", work))
+    future = asyncio.wrap_future(in_fresh_thread(work))
     try:
         await asyncio.wait((future,))
     except asyncio.CancelledError:

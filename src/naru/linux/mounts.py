@@ -22,7 +22,6 @@ from naru.linux.files import Root, open_beneath
 from naru.linux.threads import in_fresh_thread, outlast_fresh_thread
 
 T = TypeVar("T")
-_THREAD = "naru-mountns"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ async def _run_in(fd: int, work: Callable[[], T]) -> T:
             os.close(mine)
         return work()
 
-    return await asyncio.shield(asyncio.wrap_future(in_fresh_thread(_THREAD, inside)))
+    return await asyncio.shield(asyncio.wrap_future(in_fresh_thread(inside)))
 
 
 def _private(work: Callable[[], T]) -> Callable[[], T]:
@@ -106,12 +105,12 @@ def _private(work: Callable[[], T]) -> Callable[[], T]:
 
 def in_private_namespace(work: Callable[[], T]) -> T:
     """Run work in a fresh thread with a private mount namespace; blocks. What work raises is raised here."""
-    return outlast_fresh_thread(_THREAD, _private(work))
+    return outlast_fresh_thread(_private(work))
 
 
 async def run_in_private_namespace(work: Callable[[], T]) -> T:
     """The same without blocking the event loop. Not cancellable once begun: what work started must be undone by the caller."""
-    return await asyncio.shield(asyncio.wrap_future(in_fresh_thread(_THREAD, _private(work))))
+    return await asyncio.shield(asyncio.wrap_future(in_fresh_thread(_private(work))))
 
 
 def apply_all(mounts: Sequence[Mount], target: str) -> None:

@@ -42,7 +42,7 @@ def start_inside(netns_fd: int, work: Callable[[], T]) -> Future[T]:
         sys.setns(netns_fd, sys.CLONE_NEWNET)
         return work()
 
-    return in_fresh_thread("naru-netns", joined)
+    return in_fresh_thread(joined)
 
 
 def inside(netns_fd: int, work: Callable[[], T]) -> T:

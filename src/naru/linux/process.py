@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from naru.linux import posixspawn
 from naru.linux.syscalls import PR_SET_CHILD_SUBREAPER, prctl
 
 DEVNULL = -3
@@ -53,23 +54,10 @@ def spawn(
     moved = {
         child: fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, _HIGH) for child, ours in wanted.items() if ours != DEVNULL
     }
-    actions: list[tuple[int, int, int] | tuple[int, int, str, int, int]] = []
-    for child, ours in wanted.items():
-        if ours == DEVNULL:
-            actions.append((os.POSIX_SPAWN_OPEN, child, "/dev/null", os.O_RDWR, 0))
-        else:
-            actions.append((os.POSIX_SPAWN_DUP2, moved[child], child))
+    given = {child: moved.get(child, "/dev/null") for child in wanted}
     try:
         with _children:
-            pid = os.posix_spawn(
-                argv[0],
-                list(argv),
-                dict(env),
-                file_actions=actions,
-                setsid=new_session,
-                setsigmask=(),
-                setsigdef=_CLEAR,
-            )
+            pid = posixspawn.spawn(argv, env, given, new_session=new_session, default_signals=_CLEAR)
             _ours.add(pid)
         return pid
     except OSError as error:
@@ -160,11 +148,24 @@ def adopt_orphans() -> None:
     """
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGCHLD, lambda: loop.call_later(_ORPHAN_S, _reap_orphans))
+
+    def soon() -> None:
+        loop.call_later(_ORPHAN_S, now)
+
+    def now() -> None:
+        if not _children.acquire(blocking=False):  # a child is being spawned: the loop must not wait for that
+            soon()
+            return
+        try:
+            _reap_orphans()
+        finally:
+            _children.release()
+
+    loop.add_signal_handler(signal.SIGCHLD, soon)
 
 
 def _reap_orphans() -> None:
-    with _children, suppress(ChildProcessError):
+    with suppress(ChildProcessError):
         if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             return
         for task in os.listdir("/proc/self/task"):
