@@ -31,15 +31,8 @@ _TABLE_MAIN, _TABLE_LOCAL, _PROTO_BOOT, _SCOPE_UNIVERSE, _SCOPE_LINK, _UNICAST =
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
 
 # <linux/if_link.h>, <linux/if_addr.h>, <net/if.h>
-_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_NET_NS_FD = (
-    1,
-    3,
-    4,
-    5,
-    10,
-    18,
-    28,
-)
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 5, 10, 18
+_IFLA_NET_NS_FD, _IFLA_NUM_TX_QUEUES, _IFLA_NUM_RX_QUEUES = 28, 31, 32
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
 _VETH_INFO_PEER, _BR_FORWARD_DELAY, _BR_STP_STATE, _BRPORT_STATE, _BRPORT_MODE, _BRPORT_FLUSH, _BRPORT_ISOLATED = (
     1,
@@ -139,8 +132,10 @@ def add_veth(name: str, *, master: int, peer: str, peer_netns: int, peer_mac: st
 
     One message does all of it: moving a made interface into a namespace would cost 16 ms instead of 0.4.
     (The kernel refuses to make the peer already up: when it would open it, the pair is not joined yet.)
+    One queue is what it gives a veth in any case; unless told, it makes one for each processor first, and waits for the
+    end of all readers when it takes them back, with everybody else locked out.
     """
-    size = _u32(_IFLA_MTU, mtu) if mtu else b""
+    size = (_u32(_IFLA_MTU, mtu) if mtu else b"") + _u32(_IFLA_NUM_TX_QUEUES, 1) + _u32(_IFLA_NUM_RX_QUEUES, 1)
     there = _link_header() + _text(_IFLA_IFNAME, peer) + _mac(peer_mac) + size + _u32(_IFLA_NET_NS_FD, peer_netns)
     data = _nest(_INFO_DATA, _nest(_VETH_INFO_PEER, there))
     body = _link_header(up=True) + _text(_IFLA_IFNAME, name) + size + _u32(_IFLA_MASTER, master)
