@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from naru.linux.files import Root, write_atomic
+from naru.linux.files import Root, keep_apart, read_if_there, rewrite, write_atomic
 
 
 @pytest.fixture
@@ -148,3 +149,40 @@ def test_write_atomic_leaves_nothing_when_it_fails(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         write_atomic(str(tmp_path / "folder"), b"data")
     assert sorted(os.listdir(tmp_path)) == ["folder"]
+
+
+def test_rewriting_keeps_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "hosts"
+    path.write_bytes(b"a long line that was here before\n")
+    before = path.stat()
+    rewrite(str(path), b"short\n")
+    assert path.read_bytes() == b"short\n"
+    assert (path.stat().st_ino, path.stat().st_mode) == (before.st_ino, before.st_mode)
+    with pytest.raises(FileNotFoundError):
+        rewrite(str(tmp_path / "nothing"), b"x")
+
+
+def test_what_is_there_is_read_and_what_is_not_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "resolv.conf"
+    path.write_bytes(b"nameserver 1.1.1.1\n" * 10_000 + b"\xff")
+    assert read_if_there(str(path)) == "nameserver 1.1.1.1\n" * 10_000 + "\udcff"
+    assert read_if_there(str(tmp_path / "nothing")) == ""
+    with pytest.raises(IsADirectoryError):
+        read_if_there(str(tmp_path))
+
+
+def test_directories_are_kept_apart_where_the_file_system_can(tmp_path: Path) -> None:
+    keep_apart(str(tmp_path))
+    keep_apart("/dev/shm")  # tmpfs knows no such thing
+    with pytest.raises(NotADirectoryError):
+        keep_apart("/dev/null")
+    if on_ext(tmp_path):
+        assert (
+            "T"
+            in subprocess.run(["lsattr", "-d", tmp_path], capture_output=True, text=True, check=True).stdout.split()[0]
+        )
+
+
+def on_ext(path: Path) -> bool:
+    shown = subprocess.run(["stat", "-f", "-c", "%T", path], capture_output=True, text=True, check=True)
+    return shown.stdout.strip() == "ext2/ext3"

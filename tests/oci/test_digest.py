@@ -59,9 +59,9 @@ def test_an_unknown_algorithm() -> None:
 
 def test_chain_ids_as_the_specification_has_them() -> None:
     a, b, c = (Digest.of(letter) for letter in (b"a", b"b", b"c"))
-    assert chain_id([]) is None
-    assert chain_id([a]) == a
+    assert chain_id(()) is None
+    assert chain_id((a,)) == a
     ab = Digest.of(f"{a} {b}".encode())
-    assert chain_id([a, b]) == ab
-    assert list(chain_ids([a, b, c])) == [a, ab, Digest.of(f"{ab} {c}".encode())]
-    assert chain_id([b, a]) != ab
+    assert chain_id((a, b)) == ab
+    assert chain_ids((a, b, c)) == (a, ab, Digest.of(f"{ab} {c}".encode()))
+    assert chain_id((b, a)) != ab

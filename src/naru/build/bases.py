@@ -57,7 +57,7 @@ class Bases:
 
     async def chain(self, state: State) -> Digest | None:
         """The chain of a state's layers, all of them snapshots when this returns; None for no layers."""
-        chains = list(chain_ids(state.diff_ids))
+        chains = chain_ids(state.diff_ids)
         for chain in reversed(chains):
             if (image := self._packed.pop(chain, None)) is not None:
                 await self._images.unpack(image)

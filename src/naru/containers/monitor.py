@@ -37,6 +37,7 @@ from naru.containers.watching import Files
 from naru.errors import Internal
 from naru.linux import process
 from naru.linux.cgroup import Cgroup
+from naru.linux.files import keep_apart
 from naru.linux.heldmounts import HeldMounts
 from naru.linux.host import UNIFIED, Host
 from naru.linux.identity import Process
@@ -86,6 +87,8 @@ class Runtime:
         self.name = os.path.basename(program)
         for folder in ("containers", "runtime", "exits", "execs"):
             os.makedirs(f"{root}/{folder}", mode=0o700, exist_ok=True)
+        keep_apart(f"{root}/containers")
+        keep_apart(f"{root}/runtime")
         self._undo = ExitStack()
         self._trash = Trash(f"{root}/trash")
         self._undo.callback(self._trash.close)

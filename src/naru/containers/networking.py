@@ -16,7 +16,7 @@ from naru.containers.records import Container
 from naru.containers.remap import Remap, applies, donors
 from naru.errors import Conflict, Internal, InvalidArgument, NaruError, NotFound
 from naru.linux import netns
-from naru.linux.files import read_if_there
+from naru.linux.files import read_if_there, rewrite
 from naru.linux.idmapped import Shift
 from naru.networks import etcfiles, ipam
 from naru.networks.records import Endpoint, EndpointRequest, Member, PortRequest
@@ -262,8 +262,7 @@ class Networking:
         if host and (extra := self._extra_hosts(record)):
             hosts += "".join(f"{ip}\t{name}\n" for name, ip in extra)
         for name, text in zip(_FILES, (resolv, f"{config.hostname}\n", hosts), strict=True):
-            with open(f"{folder}/{name}", "w") as file:
-                file.write(text)
+            rewrite(f"{folder}/{name}", text.encode("utf-8", "surrogateescape"))
 
     def _hosts(self, record: Container, endpoints: list[Endpoint]) -> str:
         addresses = [ip for end in endpoints for ip in (end.ip, end.ip6) if ip]
@@ -272,8 +271,7 @@ class Networking:
     def rewrite_hosts(self, record: Container) -> None:
         """In place: the container has the very file bound."""
         text = self._hosts(record, list(self.endpoints(record.id).values()))
-        with open(f"{self._directory(record.id)}/hosts", "w") as file:
-            file.write(text)
+        rewrite(f"{self._directory(record.id)}/hosts", text.encode("utf-8", "surrogateescape"))
 
     def _extra_hosts(self, record: Container) -> list[tuple[str, str]]:
         out = []

@@ -64,7 +64,7 @@ from naru.errors import Conflict, Unsupported
 from naru.events import Bus
 from naru.images.service import Images
 from naru.linux.cgroup import vacate_root
-from naru.linux.files import write_atomic
+from naru.linux.files import keep_apart, write_atomic
 from naru.linux.host import Host, probe
 from naru.linux.trash import Trash
 from naru.logs.service import Logs
@@ -131,6 +131,7 @@ def _make_roots(config: Config) -> None:
         os.chmod(path, mode)
     for name in ("containers", "snapshots", "content", "volumes", "build"):
         os.makedirs(os.path.join(config.data_root, name), mode=0o711 if name == "volumes" else 0o710, exist_ok=True)
+    keep_apart(os.path.join(config.data_root, "containers"))
 
 
 def _lock(config: Config, stack: AsyncExitStack) -> None:

@@ -46,6 +46,8 @@ class Unpacker:
         DataLoss if a layer is not what the config says, InvalidArgument for a malformed one, Unavailable, NotFound.
         """
         chains = chains_of(manifest, config)
+        if not chains or self._snapshots.has(chains[-1]):  # and with it those below
+            return chains[-1] if chains else None
         async with AsyncExitStack() as held:
             # Bottom first, and stacks share prefixes only: all callers take shared locks in the same order.
             for chain in chains:
@@ -54,7 +56,7 @@ class Unpacker:
             missing = [index for index, chain in enumerate(chains) if not self._snapshots.has(chain)]
             if missing:
                 await self._add(manifest.layers, config.diff_ids, chains, missing, wait_layer, report)
-        return chains[-1] if chains else None
+        return chains[-1]
 
     async def _add(
         self, layers: Sequence[Descriptor], diff_ids: Sequence[Digest], chains: Sequence[Digest],
@@ -85,7 +87,7 @@ class Unpacker:
                 await finish_in_thread(self._snapshots.destroy, [each.path for each in staged.values()])
 
 
-def chains_of(manifest: Manifest, config: ImageConfig) -> list[Digest]:
+def chains_of(manifest: Manifest, config: ImageConfig) -> tuple[Digest, ...]:
     """The chain ID of each layer, bottom first. Raises InvalidArgument if config and manifest do not fit together."""
     if len(manifest.layers) != len(config.diff_ids):
         raise InvalidArgument(
@@ -93,7 +95,7 @@ def chains_of(manifest: Manifest, config: ImageConfig) -> list[Digest]:
         )
     if len(config.diff_ids) > LAYER_LIMIT:
         raise InvalidArgument(f"image {manifest.descriptor.digest}: more than {LAYER_LIMIT} layers")
-    return list(chain_ids(config.diff_ids))
+    return chain_ids(config.diff_ids)
 
 
 def _runs(indices: Sequence[int]) -> Iterator[list[int]]:

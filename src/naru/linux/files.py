@@ -6,15 +6,19 @@ resolve them (openat2, RESOLVE_IN_ROOT): links are followed as if the root were 
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import secrets
 import stat
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from naru.linux import syscalls as sys
 
 _PATH = os.O_PATH | os.O_CLOEXEC
+_FS_IOC_GETFLAGS, _FS_IOC_SETFLAGS, _FS_TOPDIR_FL = 0x80086601, 0x40086602, 0x00020000  # <linux/fs.h>, ioctl_iflags(2)
 
 
 def write_atomic(path: str, data: bytes, *, mode: int = 0o644, durable: bool = False) -> None:
@@ -41,16 +45,47 @@ def write_atomic(path: str, data: bytes, *, mode: int = 0o644, durable: bool = F
 def read_if_there(path: str) -> str:
     """The text of a file of the host's; "" for one that does not exist. Raises OSError."""
     try:
-        with open(path) as file:
-            return file.read()
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return ""
+    try:
+        return b"".join(iter(lambda: os.read(fd, 1 << 16), b"")).decode("utf-8", "surrogateescape")
+    finally:
+        os.close(fd)
+
+
+def rewrite(path: str, data: bytes) -> None:
+    """Give a file that exists other content, in place: who has it mounted has to see it. Raises OSError."""
+    fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+    finally:
+        os.close(fd)
 
 
 def sync_dir(path: str) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def keep_apart(path: str) -> None:
+    """Say to ext4 that the directories in this one have nothing to do with each other (`chattr +T`): each gets its inodes from
+    a block group of its own. Without a journal it looks, for each new inode, at all that were deleted in the group in the
+    last minutes: a fifth of all there is to do for many short containers. File systems that know no such hint go without."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        flags = array("l", [0])
+        fcntl.ioctl(fd, _FS_IOC_GETFLAGS, flags)
+        flags[0] |= _FS_TOPDIR_FL
+        fcntl.ioctl(fd, _FS_IOC_SETFLAGS, flags)
+    except OSError as error:
+        if error.errno not in (errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM):
+            raise
     finally:
         os.close(fd)
 

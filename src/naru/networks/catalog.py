@@ -5,7 +5,7 @@ Knows nothing of the kernel. Networks are written durably; endpoints are not, fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from naru.errors import InvalidArgument, NotFound
@@ -103,31 +103,22 @@ class Catalog:
                         names.setdefault(form, []).append(endpoint)
         return names.get(name, [])
 
-    def put_endpoints(self, endpoints: Iterable[Endpoint]) -> None:
-        with self._db.transaction() as execute:
-            for endpoint in endpoints:
-                self._names.pop(endpoint.network_id, None)
-                execute(
-                    "REPLACE INTO endpoint VALUES (?, ?, ?)",
-                    endpoint.network_id,
-                    endpoint.container_id,
-                    encode(endpoint),
-                )
-                self._endpoints.setdefault(endpoint.container_id, {})[endpoint.network_id] = endpoint
+    def put_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
+        rows = [(end.network_id, end.container_id, encode(end)) for end in endpoints]
+        self._db.write_each("REPLACE INTO endpoint VALUES (?, ?, ?)", rows)
+        for endpoint in endpoints:
+            self._names.pop(endpoint.network_id, None)
+            self._endpoints.setdefault(endpoint.container_id, {})[endpoint.network_id] = endpoint
 
-    def drop_endpoints(self, endpoints: Iterable[Endpoint]) -> None:
-        with self._db.transaction() as execute:
-            for endpoint in endpoints:
-                self._names.pop(endpoint.network_id, None)
-                execute(
-                    "DELETE FROM endpoint WHERE network = ? AND container = ?",
-                    endpoint.network_id,
-                    endpoint.container_id,
-                )
-                held = self._endpoints.get(endpoint.container_id, {})
-                held.pop(endpoint.network_id, None)
-                if not held:
-                    self._endpoints.pop(endpoint.container_id, None)
+    def drop_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
+        rows = [(end.network_id, end.container_id) for end in endpoints]
+        self._db.write_each("DELETE FROM endpoint WHERE network = ? AND container = ?", rows)
+        for endpoint in endpoints:
+            self._names.pop(endpoint.network_id, None)
+            held = self._endpoints.get(endpoint.container_id, {})
+            held.pop(endpoint.network_id, None)
+            if not held:
+                self._endpoints.pop(endpoint.container_id, None)
 
     # -- filters
 

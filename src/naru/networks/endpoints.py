@@ -158,12 +158,14 @@ class Endpoints:
     def rename(self, member: Member) -> None:
         """The container's endpoints, and its neighbours' questions, know it by its new name from now on."""
         self._catalog.put_endpoints(
-            replace(
-                end,
-                container_name=member.name,
-                dns_names=plan.dns_names(member, end.aliases) if end.dns_names else (),
-            )
-            for end in self._catalog.endpoints_of(member.id)
+            [
+                replace(
+                    end,
+                    container_name=member.name,
+                    dns_names=plan.dns_names(member, end.aliases) if end.dns_names else (),
+                )
+                for end in self._catalog.endpoints_of(member.id)
+            ]
         )
 
     # -- steps, each with its undo

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from naru.errors import InvalidArgument
 
@@ -60,13 +60,12 @@ class Hasher:
         return Digest(f"{self._algorithm}:{self._hash.hexdigest()}")
 
 
-def chain_id(diff_ids: Sequence[Digest]) -> Digest | None:
+def chain_id(diff_ids: tuple[Digest, ...]) -> Digest | None:
     """The name of the stack of these layers, bottom first; None for no layers.
 
     ChainID(L0) = DiffID(L0); ChainID(L0|…|Ln) = sha256(ChainID(L0|…|Ln-1) + " " + DiffID(Ln)).
     """
-    chains = list(chain_ids(diff_ids))
-    return chains[-1] if chains else None
+    return chain_ids(diff_ids)[-1] if diff_ids else None
 
 
 def chain_on(parent: Digest | None, diff_id: Digest) -> Digest:
@@ -74,9 +73,10 @@ def chain_on(parent: Digest | None, diff_id: Digest) -> Digest:
     return diff_id if parent is None else Digest.of(f"{parent} {diff_id}".encode())
 
 
-def chain_ids(diff_ids: Iterable[Digest]) -> Iterable[Digest]:
+@lru_cache(maxsize=256)
+def chain_ids(diff_ids: tuple[Digest, ...]) -> tuple[Digest, ...]:
     """The chain ID of every prefix of the stack, bottom first: one per layer."""
-    chain: Digest | None = None
+    chains: list[Digest] = []
     for diff_id in diff_ids:
-        chain = chain_on(chain, diff_id)
-        yield chain
+        chains.append(chain_on(chains[-1] if chains else None, diff_id))
+    return tuple(chains)

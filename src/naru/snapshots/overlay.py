@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from naru.errors import Conflict, DataLoss, NotFound
 from naru.linux import syscalls as sys
 from naru.linux.erase import remove_tree
-from naru.linux.files import sync_dir
+from naru.linux.files import keep_apart, sync_dir
 from naru.linux.mounts import Mount
 from naru.oci.digest import Digest
 from naru.snapshots.inherit import inherit
@@ -63,6 +63,7 @@ class Snapshots:
         self._erase = erase
         self._db = db
         os.makedirs(self.root, mode=0o710, exist_ok=True)
+        keep_apart(self.root)
         os.chmod(self.root, 0o710)  # a layer's setuid programs are out of reach of the host's users
         os.makedirs(self._path("empty"), exist_ok=True)
         (used,) = db.row("SELECT max(dir) FROM (SELECT dir FROM snapshot UNION ALL SELECT dir FROM active)") or (0,)
@@ -142,9 +143,9 @@ class Snapshots:
         """Begin an active snapshot on top of parent. Raises Conflict if the key exists, NotFound, DataLoss."""
         lower = self.stack(parent)
         number = next(self._numbers)
-        with self._db.transaction() as execute:
-            if not execute("INSERT OR IGNORE INTO active (key, dir, parent) VALUES (?, ?, ?)", key, number, parent):
-                raise Conflict(f"snapshot {key}: already exists")
+        added = self._db.write("INSERT OR IGNORE INTO active (key, dir, parent) VALUES (?, ?, ?)", key, number, parent)
+        if not added:
+            raise Conflict(f"snapshot {key}: already exists")
         try:
             for folder in ("", "fs", "work"):
                 os.mkdir(self._path(number, folder), 0o711 if not folder else 0o755)
