@@ -38,6 +38,7 @@ async def down(directory: str, bridge: str) -> None:
 
 asyncio.run(down(*sys.argv[1:]))
 PY
+  rmdir /sys/fs/cgroup/"nb${tag}d" /sys/fs/cgroup/*/"nb${tag}d" 2>/dev/null || true
   umount -q "$dir"/docker-run/netns/* "$dir"/docker/* 2>/dev/null || true
   rm -rf --one-file-system "$dir"
 }
@@ -65,7 +66,7 @@ PY
   until [ -S "$dir/c.sock" ]; do kill -0 $! && sleep 0.1; done
   PATH=$store/usr/bin:$store/usr/sbin:$PATH dockerd --containerd "$dir/c.sock" --host "unix://$dir/docker.sock" --data-root "$dir/docker" \
     --exec-root "$dir/docker-run" --pidfile "$dir/docker.pid" --config-file /dev/null --bridge "nb${tag}d" --iptables=false --ip6tables=false \
-    >"$dir/dockerd.log" 2>&1 &
+    --cgroup-parent "/nb${tag}d" >"$dir/dockerd.log" 2>&1 &
   daemons+=($!)
   until docker -H "unix://$dir/docker.sock" version >/dev/null 2>&1; do kill -0 $! || { tail "$dir/dockerd.log" >&2; exit 1; }; sleep 0.1; done
 }
