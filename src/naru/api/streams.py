@@ -47,8 +47,14 @@ def join(pieces: Sequence[tuple[int, list[bytes]]], tty: bool) -> bytes:
     """Pieces of a log as they are sent: a frame for each line, since docker-py's users iterate over frames and mean lines."""
     if tty:
         return b"".join(chain.from_iterable(lines for _, lines in pieces))
-    framed = (zip(map(_HEADS[stream].__getitem__, map(len, lines)), lines, strict=True) for stream, lines in pieces)
-    return b"".join(chain.from_iterable(chain.from_iterable(framed)))
+    return b"".join(_framed(stream, lines) for stream, lines in pieces)
+
+
+def _framed(stream: int, lines: list[bytes]) -> bytes:
+    woven = [b""] * (2 * len(lines))
+    woven[::2] = list(map(_HEADS[stream].__getitem__, map(len, lines)))
+    woven[1::2] = lines
+    return b"".join(woven)
 
 
 def parse_detach_keys(text: str) -> bytes:
