@@ -8,8 +8,10 @@ process is killed: `abandon` lets go of it.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
+import struct
 from contextlib import suppress
 from typing import Protocol
 
@@ -18,7 +20,7 @@ from naru.linux.threads import in_own_thread
 
 _PACKET = 8192  # conmon reads stdin in pieces of this size
 _READ = 65536
-_TURN_S = 10.0
+_TURN_S = 10
 _LAST_WORDS_BYTES = 4 << 20
 
 
@@ -34,6 +36,16 @@ class Stdio(Protocol):
     def close_stdin(self) -> None: ...
 
     def close(self) -> None: ...
+
+
+def _wait_turn(sock: socket.socket, address: str) -> None:
+    """Blocks. Python's own time limit would not: it asks the kernel not to wait, and this is nothing that it could poll for."""
+    sock.setblocking(True)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _TURN_S, 0))
+    try:
+        sock.connect(address)
+    except BlockingIOError:
+        raise TimeoutError(errno.ETIMEDOUT, "connect", "attach") from None
 
 
 class ConmonStdio:
@@ -57,8 +69,7 @@ class ConmonStdio:
             try:
                 sock.connect(address)
             except BlockingIOError:  # ten wait there already: nothing tells when it is our turn, but a thread can wait
-                sock.settimeout(_TURN_S)
-                await in_own_thread(lambda: sock.connect(address))
+                await in_own_thread(lambda: _wait_turn(sock, address))
                 sock.setblocking(False)
         except BaseException:
             sock.close()
