@@ -27,7 +27,7 @@ D = str(Digest.of(b""))
         ("/v2/a", None),
         ("/v2/_oci/ext/discover", None),
         ("/v2/a/manifests/", None),
-        ("/v1/search", None),
+        ("/v1/nowhere", None),
     ],
 )
 def test_paths(path: str, expected: Route | None) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from naru.errors import Conflict, InvalidArgument, Unavailable
-from naru.registry.server import parse_listen, running
+from naru.registry.server import Settings, parse_listen, running
 
 
 def test_addresses() -> None:
@@ -24,14 +24,14 @@ def test_addresses() -> None:
 
 def test_a_taken_address_and_a_taken_folder_are_refused(tmp_path: Path) -> None:
     async def main() -> None:
-        async with running("127.0.0.1:0", str(tmp_path / "one")) as address:
+        async with running(Settings("127.0.0.1:0", str(tmp_path / "one"))) as registry:
             with pytest.raises(Unavailable, match="listen tcp"):
-                async with running(address, str(tmp_path / "two")):
+                async with running(Settings(registry.address, str(tmp_path / "two"))):
                     pass
             with pytest.raises(Conflict, match="in use by another registry"):
-                async with running("127.0.0.1:0", str(tmp_path / "one")):
+                async with running(Settings("127.0.0.1:0", str(tmp_path / "one"))):
                     pass
-        async with running("127.0.0.1:0", str(tmp_path / "two")):
+        async with running(Settings("127.0.0.1:0", str(tmp_path / "two"))):
             pass
 
     asyncio.run(main())
@@ -40,8 +40,8 @@ def test_a_taken_address_and_a_taken_folder_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_serve_ends_cleanly_on_a_signal(tmp_path: Path, number: int) -> None:
     script = (
-        "import asyncio, logging, sys; from naru.registry.server import serve; "
-        "logging.basicConfig(level=20, format='%(message)s'); asyncio.run(serve('127.0.0.1:0', sys.argv[1]))"
+        "import asyncio, logging, sys; from naru.registry.server import Settings, serve; "
+        "logging.basicConfig(level=20, format='%(message)s'); asyncio.run(serve(Settings('127.0.0.1:0', sys.argv[1])))"
     )
     with subprocess.Popen([sys.executable, "-c", script, tmp_path], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

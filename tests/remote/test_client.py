@@ -18,7 +18,7 @@ from naru.errors import DataLoss, Forbidden, Internal, InvalidArgument, NotFound
 from naru.oci.digest import Digest
 from naru.oci.image import OCI_CONFIG, OCI_MANIFEST, Descriptor, Manifest
 from naru.oci.reference import Reference, parse
-from naru.registry.server import running
+from naru.registry.server import Settings, running
 from naru.remote.auth import Credentials
 from naru.remote.client import RegistryClient
 
@@ -27,8 +27,8 @@ DATA = os.urandom(3_000_000)
 
 @asynccontextmanager
 async def registry(tmp_path: Path) -> AsyncIterator[tuple[str, RegistryClient]]:
-    async with running("127.0.0.1:0", str(tmp_path / "registry")) as host, client() as opened:
-        yield host, opened
+    async with running(Settings("127.0.0.1:0", str(tmp_path / "registry"))) as served, client() as opened:
+        yield served.address, opened
 
 
 async def push(

@@ -19,7 +19,7 @@ from naru.errors import Forbidden, Internal, NaruError, Unauthenticated, Unavail
 from naru.oci.digest import Digest
 from naru.oci.image import OCI_MANIFEST
 from naru.oci.reference import parse
-from naru.registry.server import running
+from naru.registry.server import Settings, running
 from naru.remote.auth import Credentials
 from naru.remote.hosts import RegistryConfig
 
@@ -252,8 +252,11 @@ def test_schemes(tls: ssl.SSLContext) -> None:
 
 def test_a_plain_registry_is_refused_where_tls_is_a_must(tmp_path: Path) -> None:
     async def main() -> None:
-        async with running("127.0.0.1:0", str(tmp_path)) as host, client(RegistryConfig(insecure=())) as registry:
+        async with (
+            running(Settings("127.0.0.1:0", str(tmp_path))) as served,
+            client(RegistryConfig(insecure=())) as registry,
+        ):
             with pytest.raises(Internal, match="http: server gave HTTP response to HTTPS client"):
-                await registry.resolve(parse(f"{host}/a:1"), None)
+                await registry.resolve(parse(f"{served.address}/a:1"), None)
 
     asyncio.run(main())

@@ -18,8 +18,8 @@ from naru.api.exchange import Exchange
 from naru.containers.checks import Checks
 from naru.containers.engine import Engine
 from naru.containers.records import Status
-from naru.daemon.metrics import CONTENT_TYPE, Histogram, Sample, text
 from naru.networks.service import Networks
+from naru.wire.exposition import CONTENT_TYPE, Histogram, Sample, text
 
 P = ParamSpec("P")
 T = TypeVar("T")

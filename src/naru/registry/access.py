@@ -24,20 +24,25 @@ class Want:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who was identified; `name` is empty for an anonymous one. Upload sessions belong to a name."""
+    """Somebody who was identified; `name` is empty for an anonymous one. Upload sessions belong to a name.
+
+    `grants` is what a token that was sent allows: (type, name, action) of its scopes. None: there was no token.
+    """
 
     name: str = ""
+    grants: frozenset[tuple[str, str, str]] | None = None
 
 
 class Access(Protocol):
     async def identify(self, authorization: str) -> Caller:
-        """Who sends this Authorization header ("" for none). Raises Refusal UNAUTHORIZED if it is a bad one."""
+        """Who sends this Authorization header ("" for none). Raises Refusal UNAUTHORIZED if it is a bad one; the challenge is
+        added."""
 
     def may(self, caller: Caller, want: Want) -> bool:
         """Never blocks: called for every repository of a catalog page."""
 
-    def challenge(self, wants: Sequence[Want]) -> str:
-        """The WWW-Authenticate value for an anonymous caller who may not; "" if logging in would not help."""
+    def challenge(self, caller: Caller, wants: Sequence[Want]) -> str:
+        """The WWW-Authenticate value for a caller who may not; "" if logging in, or asking for more, would not help."""
 
 
 class OpenAccess:
@@ -49,5 +54,5 @@ class OpenAccess:
     def may(self, caller: Caller, want: Want) -> bool:
         return True
 
-    def challenge(self, wants: Sequence[Want]) -> str:
+    def challenge(self, caller: Caller, wants: Sequence[Want]) -> str:
         return ""

@@ -1,4 +1,4 @@
-"""The registry's one HTTP application: path → access → handler → answer, and JSON whatever goes wrong.
+"""The registry's one HTTP application: path → access → handler → answer, and JSON on every path, whatever goes wrong.
 
 Middleware that compresses has no place here: layers are compressed, and Content-Length, Range and sendfile would go.
 """
@@ -6,14 +6,15 @@ Middleware that compresses has no place here: layers are compressed, and Content
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from naru import __version__
 from naru.errors import NaruError
-from naru.registry import blobs, manifests
-from naru.registry.access import Action, Want
+from naru.registry import blobs, manifests, search
+from naru.registry.access import Action, Caller, Want
 from naru.registry.context import Context, Registry, demand, json_answer
 from naru.registry.errors import Refusal, refusal_of
 from naru.registry.routes import Route, match
@@ -23,12 +24,19 @@ log = logging.getLogger("naru.registry")
 Handler = Callable[[Context], Awaitable[web.StreamResponse]]
 
 
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+
+
 async def base(context: Context) -> web.StreamResponse:
     return json_answer({})
 
 
-# endpoint → method → what the caller must be allowed to do, and who does it. HEAD is GET.
-TABLE: dict[str, dict[str, tuple[Action, Handler]]] = {
+async def about(context: Context) -> web.StreamResponse:
+    return json_answer({"name": "naru registry", "version": __version__, "api": "/v2/"})
+
+
+# endpoint → method → what the caller must be allowed to do (None: nothing), and who does it. HEAD is GET.
+TABLE: dict[str, dict[str, tuple[Action | None, Handler]]] = {
     "base": {"GET": (Action.LOGIN, base)},
     "catalog": {"GET": (Action.CATALOG, manifests.catalog)},
     "uploads": {"POST": (Action.PUSH, blobs.begin)},
@@ -46,15 +54,26 @@ TABLE: dict[str, dict[str, tuple[Action, Handler]]] = {
     },
     "tags": {"GET": (Action.PULL, manifests.tags)},
     "referrers": {"GET": (Action.PULL, manifests.referrers)},
+    "ping": {"GET": (None, search.ping)},
+    "search": {"GET": (Action.CATALOG, search.search)},
+    "about": {"GET": (None, about)},
 }
+_NOWHERE = "none"  # the endpoint, in metrics, of what is none
+ENDPOINTS = (*TABLE, _NOWHERE)
 
 
 def make_app(registry: Registry) -> web.Application:
     """The application over these parts, which the caller opens and closes."""
 
-    async def serve_v2(request: web.Request) -> web.StreamResponse:
+    async def serve(request: web.Request) -> web.StreamResponse:
+        begun = time.monotonic()
+        endpoint = _NOWHERE
         try:
-            response = await _answer(registry, request)
+            route = match(request.path)
+            if route is None:
+                raise Refusal("UNSUPPORTED", "no such endpoint", status=404)
+            endpoint = route.endpoint
+            response = await _answer(registry, route, request)
         except NaruError as error:
             response = _refused(refusal_of(error))
         except OSError as error:  # the disk: full, read-only, failing
@@ -64,26 +83,32 @@ def make_app(registry: Registry) -> web.Application:
             log.exception("%s %s", request.method, request.path)
             response = _refused(Refusal("UNKNOWN"))
         response.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
+        method = request.method if request.method in _METHODS else "OTHER"
+        registry.metrics.note(endpoint, method, response.status, time.monotonic() - begun)
         return response
 
     app = web.Application()
-    app.router.add_route("*", "/v2", serve_v2)
-    app.router.add_route("*", "/v2/{path:.*}", serve_v2)
-    app.router.add_get("/", _about)
+    app.router.add_route("*", "/{path:.*}", serve)
     return app
 
 
-async def _answer(registry: Registry, request: web.Request) -> web.StreamResponse:
-    route = match(request.path)
-    if route is None:
-        raise Refusal("UNSUPPORTED", "no such endpoint", status=404)
+async def _answer(registry: Registry, route: Route, request: web.Request) -> web.StreamResponse:
     action, handler = _find_handler(route, request.method)
-    caller = await registry.access.identify(request.headers.get("Authorization", ""))
-    demand(registry, caller, Want(action, route.repository))
+    if registry.read_only and request.method not in ("GET", "HEAD"):
+        raise Refusal("UNSUPPORTED", "the registry is read-only")
+    want = Want(action, route.repository) if action is not None else None
+    try:
+        caller = await registry.access.identify(request.headers.get("Authorization", ""))
+    except Refusal as error:
+        if error.code == "UNAUTHORIZED" and (challenge := registry.access.challenge(Caller(), (want,) if want else ())):
+            error.headers.setdefault("WWW-Authenticate", challenge)
+        raise
+    if want is not None:
+        demand(registry, caller, want)
     return await handler(Context(request, route, caller, registry))
 
 
-def _find_handler(route: Route, method: str) -> tuple[Action, Handler]:
+def _find_handler(route: Route, method: str) -> tuple[Action | None, Handler]:
     methods = TABLE[route.endpoint]
     found = methods.get("GET" if method == "HEAD" else method)
     if found is None:
@@ -96,7 +121,3 @@ def _refused(refusal: Refusal) -> web.Response:
     return web.Response(
         status=refusal.status, body=refusal.body(), content_type="application/json", headers=refusal.headers
     )
-
-
-async def _about(request: web.Request) -> web.Response:
-    return json_answer({"name": "naru registry", "version": __version__, "api": "/v2/"})

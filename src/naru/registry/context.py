@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from naru.oci.image import Json, dump_json
 from naru.registry.access import Access, Action, Caller, Want
 from naru.registry.errors import Refusal
+from naru.registry.metrics import Metrics
 from naru.registry.routes import Route
 from naru.registry.storage import Storage
 from naru.registry.uploads import Uploads
@@ -19,6 +20,8 @@ class Registry:
     storage: Storage
     uploads: Uploads
     access: Access
+    metrics: Metrics = field(default_factory=Metrics)
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +49,10 @@ def json_answer(
 
 
 def demand(registry: Registry, caller: Caller, want: Want) -> None:
-    """Raises Refusal: UNAUTHORIZED, with a challenge, if logging in could help; else DENIED."""
+    """Raises Refusal: UNAUTHORIZED, with a challenge, if logging in (or a token for more) could help; else DENIED."""
     if registry.access.may(caller, want):
         return
-    challenge = "" if caller.name else registry.access.challenge((want,))
+    challenge = registry.access.challenge(caller, (want,))
     if challenge:
         raise Refusal("UNAUTHORIZED", headers={"WWW-Authenticate": challenge})
     raise Refusal("DENIED")

@@ -34,6 +34,7 @@ CREATE INDEX manifest_subject ON manifest (repository, subject, digest) WHERE su
 CREATE TABLE tag (repository INTEGER NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (repository, name), FOREIGN KEY (repository, digest) REFERENCES manifest ON DELETE CASCADE) WITHOUT ROWID;
 CREATE INDEX tag_digest ON tag (repository, digest);
 """
+_DESCRIPTION = "org.opencontainers.image.description"
 _OF = "(SELECT id FROM repository WHERE name = ?)"
 
 
@@ -105,6 +106,31 @@ class Records:
             "AND EXISTS (SELECT 1 FROM manifest WHERE repository = repository.id) ORDER BY name LIMIT ?"
         )
         return [name for (name,) in self._rows(sql, after, limit)]
+
+    def search(self, term: str, after: str, limit: int) -> list[str]:
+        """Names, sorted, with the term in them, of repositories that hold a manifest."""
+        sql = (
+            "SELECT name FROM repository WHERE name > ? AND instr(name, ?) > 0 "
+            "AND EXISTS (SELECT 1 FROM manifest WHERE repository = repository.id) ORDER BY name LIMIT ?"
+        )
+        return [name for (name,) in self._rows(sql, after, term, limit)]
+
+    def description(self, name: str) -> str:
+        """What the image tagged `latest`, or else the last of all tags, says of itself in its annotations."""
+        sql = (
+            f"SELECT annotations FROM tag JOIN manifest USING (repository, digest) WHERE repository = {_OF} "
+            "ORDER BY tag.name = 'latest' DESC, tag.name DESC LIMIT 1"
+        )
+        found = self._rows(sql, name)
+        return str(json.loads(found[0][0]).get(_DESCRIPTION, "")) if found else ""
+
+    def counts(self) -> dict[str, int]:
+        """How many there are of each thing."""
+        sql = (
+            "SELECT (SELECT count(DISTINCT repository) FROM manifest), (SELECT count(*) FROM manifest), "
+            "(SELECT count(*) FROM tag), (SELECT count(DISTINCT digest) FROM link)"
+        )
+        return dict(zip(("repositories", "manifests", "tags", "blobs"), self._rows(sql)[0], strict=True))
 
     def link(self, name: str, digest: Digest) -> None:
         with self._transaction() as connection:

@@ -1,4 +1,4 @@
-"""The paths of distribution-spec "Endpoints" as one table. Pure.
+"""The paths of distribution-spec "Endpoints" as one table, and the few beside them. Pure.
 
 A path is matched as decoded once by the HTTP library, and then by grammar only: a name with `..`, an empty component or
 an encoded slash in the wrong place is no name. Access is decided on the very values that are returned here.
@@ -34,6 +34,9 @@ _TABLE = tuple(
 )
 
 
+_PLAIN = {"/": "about", "/v2": "base", "/v1/_ping": "ping", "/v1/search": "search"}
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     endpoint: str
@@ -43,9 +46,11 @@ class Route:
 
 def match(path: str) -> Route | None:
     """The endpoint of a whole path, None if there is none. Raises Refusal NAME_INVALID for a bad repository name."""
+    if (endpoint := _PLAIN.get(path)) is not None:
+        return Route(endpoint)
     below = path.removeprefix("/v2/")
     if below == path:
-        return Route("base") if path == "/v2" else None
+        return None
     for endpoint, pattern in _TABLE:
         if found := pattern.fullmatch(below):
             parts = found.groupdict("")

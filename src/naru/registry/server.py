@@ -1,21 +1,25 @@
-"""Running the registry: one address, one folder, until told to stop."""
+"""Running the registry: an address, a folder, until told to stop."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import signal
+import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 from aiohttp import web
 
 from naru.errors import InvalidArgument, Unavailable
 from naru.registry.access import Access, OpenAccess
-from naru.registry.app import make_app
+from naru.registry.app import ENDPOINTS, make_app
 from naru.registry.context import Registry
+from naru.registry.metrics import Metrics
 from naru.registry.storage import Storage
 from naru.registry.uploads import Uploads
+from naru.wire.exposition import CONTENT_TYPE
 
 log = logging.getLogger("naru.registry")
 
@@ -30,41 +34,119 @@ def parse_listen(listen: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`certificate` and `key` are PEM files: with them it is https. `metrics` is a second address, for Prometheus."""
+
+    listen: str
+    data_root: str
+    certificate: str = ""
+    key: str = ""
+    read_only: bool = False
+    metrics: str = ""
+
+
 @asynccontextmanager
-async def running(listen: str, data_root: str, access: Access | None = None) -> AsyncIterator[str]:
-    """A registry that answers, as `host:port`, until the end of the `async with`; then requests under way are drained.
+async def running(settings: Settings, access: Access | None = None) -> AsyncIterator[Running]:
+    """A registry that answers until the end of the `async with`; then requests under way are drained.
 
-    Raises Conflict if the data root is in use, Unavailable if the address is, InvalidArgument.
+    Raises Conflict if the data root is in use, Unavailable if an address is, InvalidArgument.
     """
-    host, port = parse_listen(listen)
-    with Storage(data_root) as storage:
+    tls = Tls(settings.certificate, settings.key) if settings.certificate or settings.key else None
+    with Storage(settings.data_root) as storage:
         uploads = Uploads(storage.content)
-        app = make_app(Registry(storage, uploads, access or OpenAccess()))
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_DRAIN_S)
-        await runner.setup()
+        registry = Registry(storage, uploads, access or OpenAccess(), Metrics(ENDPOINTS), settings.read_only)
+        async with AsyncExitStack() as undo:
+            undo.callback(uploads.close)
+            address = await _listen(undo, make_app(registry), settings.listen, tls.context if tls else None)
+            metrics = await _listen(undo, _metrics_app(registry), settings.metrics) if settings.metrics else ""
+            yield Running(address, metrics, tls)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Addresses, as `host:port`; that of metrics is "" where there are none."""
+
+    address: str
+    metrics: str
+    tls: Tls | None
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.tls else 'http'}://{self.address}"
+
+
+class Tls:
+    """A server's certificate, which `reload` reads again. Raises InvalidArgument for what is none."""
+
+    def __init__(self, certificate: str, key: str) -> None:
+        if not (certificate and key):
+            raise InvalidArgument("a TLS certificate and its key belong together: give both files")
+        self._files = certificate, key
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.context.set_alpn_protocols(["http/1.1"])
+        self.reload()
+
+    def reload(self) -> None:
+        """Connections that are made from now on get what the files hold now."""
+        certificate, key = self._files
         try:
-            try:
-                await web.TCPSite(runner, host or None, port).start()
-            except OSError as error:
-                raise Unavailable(f"listen tcp {listen}: {error.strerror}") from error
-            bound_host, bound_port = runner.addresses[0][:2]
-            yield f"[{bound_host}]:{bound_port}" if ":" in bound_host else f"{bound_host}:{bound_port}"
-        finally:
-            await runner.cleanup()
-            uploads.close()
+            self.context.load_cert_chain(certificate, key)
+        except (OSError, ssl.SSLError) as error:
+            reason = error.strerror or getattr(error, "reason", "") or error
+            raise InvalidArgument(f"TLS certificate {certificate} with key {key}: {reason}") from error
 
 
-async def serve(listen: str, data_root: str, access: Access | None = None) -> None:
-    """Run a registry until SIGTERM or SIGINT. Raises as `running`."""
+async def _listen(undo: AsyncExitStack, app: web.Application, listen: str, tls: ssl.SSLContext | None = None) -> str:
+    host, port = parse_listen(listen)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_DRAIN_S)
+    await runner.setup()
+    undo.push_async_callback(runner.cleanup)
+    try:
+        await web.TCPSite(runner, host or None, port, ssl_context=tls).start()
+    except OSError as error:
+        raise Unavailable(f"listen tcp {listen}: {error.strerror}") from error
+    bound_host, bound_port = runner.addresses[0][:2]
+    return f"[{bound_host}]:{bound_port}" if ":" in bound_host else f"{bound_host}:{bound_port}"
+
+
+def _metrics_app(registry: Registry) -> web.Application:
+    async def tell(request: web.Request) -> web.Response:
+        counts = await asyncio.to_thread(registry.storage.records.counts)
+        text = registry.metrics.text(len(registry.uploads), counts)
+        return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
+
+    app = web.Application()
+    app.router.add_get("/metrics", tell)
+    return app
+
+
+async def serve(settings: Settings, access: Access | None = None) -> None:
+    """Run a registry until SIGTERM or SIGINT; SIGHUP has it read its certificate again. Raises as `running`."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)  # before there is anything to reload, it must not end us
     try:
-        async with running(listen, data_root, access) as address:
-            log.info("registry listening on http://%s, data in %s", address, data_root)
+        async with running(settings, access) as registry:
+            loop.add_signal_handler(signal.SIGHUP, _reload, registry.tls)
+            log.info("registry listening on %s, data in %s", registry.url, settings.data_root)
+            if registry.metrics:
+                log.info("metrics on http://%s/metrics", registry.metrics)
             await stop.wait()
             log.info("registry stopping")
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)
+
+
+def _reload(tls: Tls | None) -> None:
+    if tls is None:
+        return
+    try:
+        tls.reload()
+        log.info("the certificate has been read again")
+    except InvalidArgument as error:
+        log.error("%s; the one of before stays", error)

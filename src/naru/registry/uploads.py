@@ -63,6 +63,9 @@ class Uploads:
     def is_open(self, upload: Upload) -> bool:
         return upload.id in self._sessions
 
+    def __len__(self) -> int:
+        return len(self._sessions)
+
     def close(self) -> None:
         for upload in self._sessions.values():
             upload.ingest.abort()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import time
 
-from naru.daemon.metrics import Histogram, Sample, text
 from naru.daemon.observation import process
+from naru.wire.exposition import Histogram, Sample, text
 
 DURATIONS = """\
 # HELP x_seconds How long
