@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 from pathlib import Path
 
 import pytest
 
+from naru.content import blobs
 from naru.content.blobs import ContentStore
 from naru.errors import DataLoss, InvalidArgument, NotFound
 from naru.oci.digest import Digest
@@ -95,3 +98,50 @@ def test_damage_is_found_when_read(store: ContentStore) -> None:
 def test_it_is_an_oci_layout(store: ContentStore) -> None:
     assert Path(store.root, "oci-layout").read_text() == '{"imageLayoutVersion":"1.0.0"}'
     assert store.path(D) == f"{store.root}/blobs/sha256/{D.hex}"
+
+
+def test_large_blobs_go_to_the_disk_as_they_arrive(store: ContentStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blobs, "_SYNC_BYTES", 1000)
+    synced: list[int] = []
+    real = os.fdatasync
+
+    def sync(fd: int) -> None:
+        synced.append(os.fstat(fd).st_size)
+        real(fd)
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+    with store.ingest() as ingest:
+        for _ in range(50):
+            ingest.write(b"x" * 100)
+            time.sleep(0.001)
+        digest = ingest.commit()
+    assert synced and synced == sorted(synced) and all(size >= 1000 for size in synced)
+    assert store.read(digest, 1 << 20) == b"x" * 5000
+
+
+def test_a_disk_that_failed_meanwhile_is_told_at_the_end(store: ContentStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blobs, "_SYNC_BYTES", 1000)
+
+    def fail(fd: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fdatasync", fail)
+    with store.ingest() as ingest:
+        for _ in range(30):
+            ingest.write(b"x" * 100)
+        with pytest.raises(OSError, match="Input/output"):
+            ingest.commit()
+    assert list(store.walk()) == [] and os.listdir(store.ingest_dir) == []
+
+
+def test_no_descriptor_is_left_of_what_is_given_up(store: ContentStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blobs, "_SYNC_BYTES", 10)
+    before = set(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        with store.ingest() as ingest:
+            ingest.write(b"x" * 100)
+    for _ in range(100):
+        if set(os.listdir("/proc/self/fd")) == before:
+            return
+        time.sleep(0.02)
+    raise AssertionError(set(os.listdir("/proc/self/fd")) - before)

@@ -11,11 +11,18 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import Future
+from functools import partial
 
 from naru.errors import DataLoss, InvalidArgument, NotFound
 from naru.linux.erase import remove_tree
 from naru.linux.files import sync_dir
+from naru.linux.threads import in_fresh_thread
 from naru.oci.digest import Digest, Hasher
+
+_SYNC_BYTES = (
+    32 << 20
+)  # a large blob goes to the disk while the rest of it arrives: half the time of a push was its sync
 
 
 class Ingest:
@@ -28,6 +35,8 @@ class Ingest:
         self._path = os.path.join(store.ingest_dir, secrets.token_hex(16))
         self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self.size_bytes = 0
+        self._asked_bytes = 0  # so much was there when a sync was last begun
+        self._syncing: Future[None] | None = None
 
     def __enter__(self) -> Ingest:
         return self
@@ -41,6 +50,14 @@ class Ingest:
         self.size_bytes += len(view)
         while view:
             view = view[os.write(self._fd, view) :]
+        if self.size_bytes - self._asked_bytes >= _SYNC_BYTES:
+            self._sync_soon()
+
+    def _sync_soon(self) -> None:
+        """In a thread of its own, one at a time. An error is told once for all who have the file open, so it is kept."""
+        if self._syncing is None or (self._syncing.done() and self._syncing.exception() is None):
+            self._asked_bytes = self.size_bytes
+            self._syncing = in_fresh_thread(partial(_sync_and_close, os.dup(self._fd)))
 
     def digest(self) -> Digest:
         """Of what has been written so far."""
@@ -56,6 +73,8 @@ class Ingest:
                 raise DataLoss(f"blob {expected}: the bytes have digest {digest}")
             final = self._store.path(digest)
             if durable:
+                if self._syncing is not None:
+                    self._syncing.result()
                 os.fsync(self._fd)
             os.fchmod(self._fd, 0o644)
             os.rename(self._path, final)
@@ -73,6 +92,13 @@ class Ingest:
             os.close(self._fd)
             self._fd = -1
             os.unlink(self._path)
+
+
+def _sync_and_close(fd: int) -> None:
+    try:
+        os.fdatasync(fd)
+    finally:
+        os.close(fd)
 
 
 class ContentStore:

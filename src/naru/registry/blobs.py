@@ -139,10 +139,10 @@ async def _receive(context: Context, ingest: Ingest) -> None:
             try:
                 async with asyncio.timeout(_PIECE_S):
                     while size < _PIECE_BYTES and not ended:
-                        chunk = await content.readany()
+                        chunk, ends_a_part = await content.readchunk()  # as it came: readany would copy it
                         piece.append(chunk)
                         size += len(chunk)
-                        ended = not chunk
+                        ended = not chunk and (not ends_a_part or content.at_eof())
             except (aiohttp.ClientError, ConnectionError, TimeoutError, web.RequestPayloadError) as error:
                 await writer.write(piece)
                 raise Refusal("BLOB_UPLOAD_INVALID", "the request body broke off") from error

@@ -23,6 +23,7 @@ from naru.wire.exposition import CONTENT_TYPE
 
 log = logging.getLogger("naru.registry")
 
+_READ_BYTES = 1 << 21  # of a body, before its sender is made to wait
 _DRAIN_S = 10.0  # what running requests are given at the end
 
 
@@ -100,7 +101,7 @@ class Tls:
 
 async def _listen(undo: AsyncExitStack, app: web.Application, listen: str, tls: ssl.SSLContext | None = None) -> str:
     host, port = parse_listen(listen)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_DRAIN_S)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_DRAIN_S, read_bufsize=_READ_BYTES)
     await runner.setup()
     undo.push_async_callback(runner.cleanup)
     try:
