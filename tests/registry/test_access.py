@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import datetime
+import ipaddress
 import json
 import os
 import time
@@ -157,13 +158,15 @@ def pem(key: Any) -> bytes:
     return made
 
 
-def certificate(key: Any, name: str = "auth.example") -> bytes:
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+def certificate(key: Any) -> bytes:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "auth.example")])
     now = datetime.datetime.now(datetime.UTC)
     made = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
     made = made.serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=1))
     made = made.not_valid_after(now + datetime.timedelta(days=1))
-    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    made = made.add_extension(
+        x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
+    )
     how = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
     return made.sign(key, how).public_bytes(serialization.Encoding.PEM)
 
@@ -301,13 +304,13 @@ def test_https_and_a_new_certificate_without_a_restart(tmp_path: Path) -> None:
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
         )
-        cert.write_bytes(certificate(made, "localhost"))
+        cert.write_bytes(certificate(made))
 
     async def status(address: str) -> int:
         import ssl
 
         trust = ssl.create_default_context(cafile=str(cert))
-        url = f"https://localhost:{address.rpartition(':')[2]}/v2/"
+        url = f"https://{address}/v2/"
         async with aiohttp.ClientSession() as session, session.get(url, ssl=trust) as response:
             return response.status
 
