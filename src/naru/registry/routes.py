@@ -93,13 +93,17 @@ class Page:
     after: str  # exclusive; "" from the beginning
 
 
+_PAGE_LIMIT = 1000
+_DIGITS = 9
+
+
 def parse_page(n: str | None, last: str | None, default: int) -> Page:
-    """Raises Refusal PAGINATION_NUMBER_INVALID unless n is 0 to 1000."""
+    """Who asks for more than a page holds gets a page, and where to go on. Raises Refusal PAGINATION_NUMBER_INVALID."""
     if n is None:
         return Page(default, last or "")
-    if not (n.isascii() and n.isdigit() and len(n) < 10 and int(n) <= 1000):
+    if not (n.isascii() and n.isdigit()):
         raise Refusal("PAGINATION_NUMBER_INVALID", detail={"n": n[:100]})
-    return Page(int(n), last or "")
+    return Page(_PAGE_LIMIT if len(n) > _DIGITS else min(int(n), _PAGE_LIMIT), last or "")
 
 
 _CONTENT_RANGE = re.compile(r"(?:bytes )?([0-9]{1,18})-([0-9]{1,18})(?:/(?:[0-9]{1,18}|\*))?")
