@@ -20,7 +20,7 @@ from naru.build.chmod import Change
 from naru.build.ignore import Ignore
 from naru.build.sources import CAPABILITY, Source, capability, entries, mapped, shown
 from naru.errors import InvalidArgument
-from naru.linux.files import Root
+from naru.linux.files import Root, write_all
 from naru.snapshots.walk import Found
 
 _DIR = os.O_RDONLY | os.O_DIRECTORY
@@ -244,6 +244,4 @@ def _copy_bytes(source: int, target: int) -> None:
     os.lseek(source, 0, os.SEEK_SET)
     os.lseek(target, 0, os.SEEK_SET)
     while piece := os.read(source, _PIECE):
-        view = memoryview(piece)
-        while view:
-            view = view[os.write(target, view) :]
+        write_all(target, piece)

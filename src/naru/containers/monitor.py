@@ -19,7 +19,6 @@ import asyncio
 import fcntl
 import json
 import logging
-import mmap
 import os
 import signal
 import struct
@@ -37,7 +36,7 @@ from naru.containers.watching import Files
 from naru.errors import Internal
 from naru.linux import process
 from naru.linux.cgroup import Cgroup
-from naru.linux.files import keep_apart
+from naru.linux.files import contains, keep_apart
 from naru.linux.heldmounts import HeldMounts
 from naru.linux.host import UNIFIED, Host
 from naru.linux.identity import Process
@@ -87,15 +86,15 @@ class Runtime:
         self.name = os.path.basename(program)
         for folder in ("containers", "runtime", "exits", "execs"):
             os.makedirs(f"{root}/{folder}", mode=0o700, exist_ok=True)
-        keep_apart(f"{root}/containers")
-        keep_apart(f"{root}/runtime")
+        for folder in ("containers", "runtime"):
+            keep_apart(f"{root}/{folder}")
         self._undo = ExitStack()
         self._trash = Trash(f"{root}/trash")
         self._undo.callback(self._trash.close)
         self.mounts = self._undo.enter_context(closing(HeldMounts()))  # of root file systems, by container
         self._null = open_private(f"{root}/trash")
         self._undo.callback(os.close, self._null)
-        own = Program(self._seal(program), name=self.name, takes_filter=_contains(program, FILTER_ANNOTATION))
+        own = Program(self._seal(program), name=self.name, takes_filter=contains(program, FILTER_ANNOTATION.encode()))
         self.programs = Runtimes(own, named or {}, default)
         self.exits, self.execs = Files(f"{root}/exits"), Files(f"{root}/execs")
         self._undo.callback(self.exits.close)
@@ -348,12 +347,6 @@ class Runtime:
             os.write(fd, f"{height} {width}\n".encode())
         finally:
             os.close(fd)
-
-
-def _contains(program: str, word: str) -> bool:
-    """True if the program's file has the word in it, and so, one may think, some use for it."""
-    with open(program, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(word.encode()) >= 0
 
 
 def _open_gate(fifo: str) -> bool:

@@ -274,9 +274,8 @@ class Owner:
         self.bury_soon()
         if auto_remove and self.record.host.auto_remove and delay_ns is None:
             left_s = moment_left_s(around.now_ns() - state.started_ns)
-            if (
-                left_s and not self._waiters.for_removal
-            ):  # clients start a container before they ask to be told of its removal
+            # clients start a container before they ask to be told of its removal
+            if left_s and not self._waiters.for_removal:
                 self._auto_removal.arm(left_s, lambda: self._inbox.submit(self._remove_itself))
             else:
                 await self._delete(volumes=True)

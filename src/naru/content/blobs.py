@@ -16,7 +16,7 @@ from functools import partial
 
 from naru.errors import DataLoss, InvalidArgument, NotFound
 from naru.linux.erase import remove_tree
-from naru.linux.files import sync_dir
+from naru.linux.files import sync_dir, write_all
 from naru.linux.threads import in_fresh_thread
 from naru.oci.digest import Digest, Hasher
 
@@ -46,10 +46,8 @@ class Ingest:
 
     def write(self, data: bytes | memoryview) -> None:
         self._hasher.update(data)
-        view = memoryview(data)
-        self.size_bytes += len(view)
-        while view:
-            view = view[os.write(self._fd, view) :]
+        self.size_bytes += len(data)
+        write_all(self._fd, data)
         if self.size_bytes - self._asked_bytes >= _SYNC_BYTES:
             self._sync_soon()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import mmap
 import os
 import secrets
 import stat
@@ -27,9 +28,7 @@ def write_atomic(path: str, data: bytes, *, mode: int = 0o644, durable: bool = F
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(fd, view) :]
+            write_all(fd, data)
             if durable:
                 os.fsync(fd)
         finally:
@@ -40,6 +39,19 @@ def write_atomic(path: str, data: bytes, *, mode: int = 0o644, durable: bool = F
         raise
     if durable:
         sync_dir(os.path.dirname(path))
+
+
+def write_all(fd: int, data: bytes | memoryview) -> None:
+    """To a descriptor that blocks. Raises OSError."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def contains(path: str, word: bytes) -> bool:
+    """True if the file has the word in it; it has to be larger than nothing. Raises OSError."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(word) >= 0
 
 
 def read_if_there(path: str) -> str:
@@ -58,9 +70,7 @@ def rewrite(path: str, data: bytes) -> None:
     """Give a file that exists other content, in place: who has it mounted has to see it. Raises OSError."""
     fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(fd, view) :]
+        write_all(fd, data)
     finally:
         os.close(fd)
 
@@ -81,8 +91,9 @@ def keep_apart(path: str) -> None:
     try:
         flags = array("l", [0])
         fcntl.ioctl(fd, _FS_IOC_GETFLAGS, flags)
-        flags[0] |= _FS_TOPDIR_FL
-        fcntl.ioctl(fd, _FS_IOC_SETFLAGS, flags)
+        if not flags[0] & _FS_TOPDIR_FL:
+            flags[0] |= _FS_TOPDIR_FL
+            fcntl.ioctl(fd, _FS_IOC_SETFLAGS, flags)
     except OSError as error:
         if error.errno not in (errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM):
             raise

@@ -12,6 +12,7 @@ import select
 import signal
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 
 from naru.linux.process import kill_and_reap, spawn, wait_readable
 
@@ -82,6 +83,7 @@ async def _begun(report: socket.socket) -> int:
         report.setblocking(True)  # it is about to be forked
         if (pidfd := _receive(report)) >= 0:
             _kill(pidfd)
+            os.close(pidfd)
         raise
     return _receive(report)
 
@@ -101,7 +103,7 @@ async def _ended(report: socket.socket, pidfd: int) -> bytes:
             told += piece
         await wait_readable(pidfd)
     except asyncio.CancelledError:
-        _kill(os.dup(pidfd))
+        _kill(pidfd)
         raise
     finally:
         os.close(pidfd)
@@ -110,12 +112,8 @@ async def _ended(report: socket.socket, pidfd: int) -> bytes:
 
 def _kill(pidfd: int) -> None:
     """It has ended, whatever it was at, when this returns: who cancels goes on to remove what it wrote."""
-    try:
+    with suppress(ProcessLookupError):
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         ended = select.poll()
         ended.register(pidfd, select.POLLIN)
         ended.poll()
-    except ProcessLookupError:
-        return
-    finally:
-        os.close(pidfd)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -20,7 +21,7 @@ class Registry:
     storage: Storage
     uploads: Uploads
     access: Access
-    metrics: Metrics = field(default_factory=Metrics)
+    metrics: Metrics
     read_only: bool = False
 
 
@@ -37,6 +38,15 @@ class Context:
 
     def may(self, action: Action, repository: str) -> bool:
         return self.registry.access.may(self.caller, Want(action, repository))
+
+    def pullable(self, read: Callable[[str, int], Sequence[str]], after: str, count: int) -> list[str]:
+        """The first `count` names after this one that the caller may pull, of what `read(after, limit)` gives in order: a page is
+        filled up by reading on."""
+        found: list[str] = []
+        while len(found) < count and (names := read(after, count)):
+            found += [name for name in names if self.may(Action.PULL, name)]
+            after = names[-1]
+        return found[:count]
 
     def query(self, name: str) -> str | None:
         return self.request.query.get(name)

@@ -10,7 +10,6 @@ import asyncio
 import base64
 import binascii
 import hashlib
-import hmac
 import logging
 import os
 import secrets
@@ -115,6 +114,6 @@ def _basic(authorization: str) -> tuple[str, bytes]:
         name, colon, password = base64.b64decode(value.strip(), validate=True).partition(b":")
     except (binascii.Error, ValueError):
         colon = b""
-    if not (hmac.compare_digest(scheme.lower().encode("utf-8", "replace"), b"basic") and colon):
+    if not colon or scheme.lower() != "basic":
         raise Refusal("UNAUTHORIZED", "not Basic credentials")
     return name.decode("utf-8", "surrogateescape"), password

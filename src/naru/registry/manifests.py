@@ -10,7 +10,6 @@ from aiohttp import web
 
 from naru.oci.digest import Digest
 from naru.oci.image import MANIFEST_LIMIT_BYTES, OCI_INDEX
-from naru.registry.access import Action
 from naru.registry.context import Context, json_answer
 from naru.registry.errors import Refusal
 from naru.registry.routes import Page, check_tag, parse_digest, parse_page, parse_reference
@@ -85,14 +84,9 @@ async def tags(context: Context) -> web.StreamResponse:
 
 
 async def catalog(context: Context) -> web.StreamResponse:
-    """Only what the caller may pull: a page is filled up by reading on."""
+    """Only what the caller may pull."""
     page = parse_page(context.query("n"), context.query("last"), _CATALOG_PAGE)
-    found: list[str] = []
-    after = page.after
-    while len(found) <= page.limit and (names := context.storage.records.repositories(after, page.limit + 1)):
-        found += [name for name in names if context.may(Action.PULL, name)]
-        after = names[-1]
-    found = found[: page.limit + 1]
+    found = context.pullable(context.storage.records.repositories, page.after, page.limit + 1)
     return json_answer({"repositories": found[: page.limit]}, headers=_link("/v2/_catalog", page, found))
 
 

@@ -99,21 +99,13 @@ class Records:
     def has_repository(self, name: str) -> bool:
         return bool(self._rows("SELECT 1 FROM repository WHERE name = ?", name))
 
-    def repositories(self, after: str, limit: int) -> list[str]:
-        """Names of repositories that hold a manifest, sorted."""
-        sql = (
-            "SELECT name FROM repository WHERE name > ? "
-            "AND EXISTS (SELECT 1 FROM manifest WHERE repository = repository.id) ORDER BY name LIMIT ?"
-        )
-        return [name for (name,) in self._rows(sql, after, limit)]
-
-    def search(self, term: str, after: str, limit: int) -> list[str]:
-        """Names, sorted, with the term in them, of repositories that hold a manifest."""
+    def repositories(self, after: str, limit: int, *, containing: str = "") -> list[str]:
+        """Names, sorted, of repositories that hold a manifest."""
         sql = (
             "SELECT name FROM repository WHERE name > ? AND instr(name, ?) > 0 "
             "AND EXISTS (SELECT 1 FROM manifest WHERE repository = repository.id) ORDER BY name LIMIT ?"
         )
-        return [name for (name,) in self._rows(sql, after, term, limit)]
+        return [name for (name,) in self._rows(sql, after, containing, limit)]
 
     def description(self, name: str) -> str:
         """What the image tagged `latest`, or else the last of all tags, says of itself in its annotations."""

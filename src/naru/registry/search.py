@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from aiohttp import web
 
-from naru.registry.access import Action, Want
 from naru.registry.context import Context, json_answer
 from naru.registry.errors import Refusal
 
 _DEFAULT, _MOST = 25, 100
-_BATCH = 200
 
 
 async def ping(context: Context) -> web.StreamResponse:
@@ -20,17 +20,14 @@ async def ping(context: Context) -> web.StreamResponse:
 async def search(context: Context) -> web.StreamResponse:
     """Repositories whose name has the term in it, in the order of names; of those, what the caller may pull."""
     term, limit = (context.query("q") or "").strip().lower(), _limit(context.query("n"))
-    found: list[str] = []
-    after = ""
-    while len(found) < limit and (names := context.storage.records.search(term, after, _BATCH)):
-        found += [name for name in names if context.registry.access.may(context.caller, Want(Action.PULL, name))]
-        after = names[-1]
+    records = context.storage.records
+    found = context.pullable(partial(records.repositories, containing=term), "", limit)
     results = [
         {
-            "name": name, "description": context.storage.records.description(name), "star_count": 0, "is_official": False,
+            "name": name, "description": records.description(name), "star_count": 0, "is_official": False,
             "is_automated": False,
         }
-        for name in found[:limit]
+        for name in found
     ]  # fmt: skip
     return json_answer({"query": term, "num_results": len(results), "results": results})
 

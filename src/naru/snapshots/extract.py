@@ -55,9 +55,8 @@ class Extractor:
         self._layer = layer  # whiteouts mean something; missing directories are the layer below's
         self._keep_kind = keep_kind  # Docker's noOverwriteDirNonDir
         self._owner = owner
-        self._splice = (
-            splice  # (descriptor, n): what comes next of the archive, up to n bytes of it, straight to a file
-        )
+        # (descriptor, n): what comes next of the archive, up to n bytes of it, straight to a file
+        self._splice = splice
         self._folders: set[str] = set()  # known to be directories, under these very names
         self._times: dict[str, int] = {}  # of directories, set when nothing is written to them any more
         self.implied: dict[str, None] = {"": None} if layer else {}  # directories that had no entry of their own

@@ -146,9 +146,8 @@ class Database:
     def write_each(self, sql: str, rows: Sequence[tuple[Any, ...]], *, durable: bool = False) -> int:
         """The statement with each of these parameters, in one transaction; returns the number of rows changed together."""
         if len(rows) == 1 and not durable:
-            with (
-                self._lock
-            ):  # alone it is a transaction by itself: one call and not three, each of which waits for the GIL
+            # Alone it is a transaction by itself: one call and not three, each of which waits for the GIL
+            with self._lock:
                 self._check_room(sql)
                 try:
                     return self._connection.execute(sql, rows[0]).rowcount
