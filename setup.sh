@@ -52,8 +52,18 @@ E2
 }
 
 setup_tests() {
-  apt_install iproute2 openssh-client openssl procps strace # what some tests look with
+  apt_install iproute2 openssh-client openssl procps strace chromium # what some tests look with
+  postgresql
   setup_docker
+}
+
+postgresql() { # the programs, not a server that runs: tests start one of their own
+  compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null && return
+  if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+    mkdir -p /etc/postgresql-common
+    echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+  fi
+  apt_install postgresql
 }
 
 setup_docker() {

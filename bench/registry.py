@@ -7,6 +7,7 @@ Naru's favour. `manifest_auth` has Naru check a password at each request; docker
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import http.client
@@ -181,18 +182,38 @@ def many(server: Server) -> tuple[float, float]:
 def fill(naru: Path, debian: Path) -> None:
     """A hundred thousand tags of one image and ten thousand repositories, as each keeps them."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
-    from naru.oci.digest import Digest  # noqa: PLC0415
-    from naru.registry.storage import Storage  # noqa: PLC0415
+    from naru.registry import records  # noqa: PLC0415
+    from naru.registry.database import Connection  # noqa: PLC0415
+    from naru.registry.server import Settings, opened  # noqa: PLC0415
 
     digest = hashlib.sha256(manifest([])).hexdigest()
-    with Storage(str(naru)) as storage:
-        record = storage.manifest("tags", "v0")
-        with storage.content.ingest() as ingest:
-            ingest.write(b"{}")
-            storage.commit("tags", ingest, "sha256", Digest.of(b"{}"))
-        storage.records.put_manifest("tags", record, [f"v{n}" for n in range(TAGS)])
+
+    def rows(c: Connection) -> None:
+        source = records.repository_id(c, "tags")
+        for n in range(TAGS):
+            c.run(
+                "INSERT INTO tag SELECT repository, ?, digest, 0 FROM tag WHERE repository = ? AND name = 'v0' AND ? > 0",
+                f"v{n}",
+                source,
+                n,
+            )
         for n in range(REPOSITORIES):
-            storage.records.put_manifest(f"repository/{n:05}", record, ["v0"])
+            to = records.ensure_repository(c, f"repository/{n:05}", 0)
+            columns = (
+                "digest, media_type, size_bytes, total_bytes, subject, artifact_type, annotations, pushed_at, payload"
+            )
+            c.run(
+                f"INSERT INTO manifest (repository, {columns}) SELECT ?, {columns} FROM manifest WHERE repository = ?",
+                to,
+                source,
+            )
+            c.run("INSERT INTO tag SELECT ?, 'v0', digest, 0 FROM manifest WHERE repository = ?", to, to)
+
+    async def tables() -> None:
+        async with opened(Settings("", str(naru))) as registry:
+            await registry.storage.database.write(rows)
+
+    asyncio.run(tables())
     top = debian / "docker/registry/v2/repositories"
     for n in range(TAGS):
         folder = top / f"tags/_manifests/tags/v{n}/current"

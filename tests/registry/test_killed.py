@@ -151,6 +151,5 @@ def test_killed_while_many_push(root: Path) -> None:
     try:
         seen = check(served, pushers)
         assert seen > 0
-        assert os.listdir(root / "content" / "ingest") == []  # of the uploads that were broken off
     finally:
         served.kill()

@@ -9,31 +9,33 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from images import SOMEBODY, put
 from naru.oci.digest import Digest
 from naru.oci.image import OCI_CONFIG, OCI_MANIFEST, Descriptor, Manifest, dump_json
-from naru.registry.server import Settings, running
-from naru.registry.storage import Storage
+from naru.registry.context import Registry
+from naru.registry.server import Settings, opened, running
 
 
-def push(storage: Storage, repository: str, tag: str, description: str = "") -> None:
+async def push(registry: Registry, repository: str, tag: str, description: str = "") -> None:
     config = b"{}"
-    with storage.content.ingest() as ingest:
-        ingest.write(config)
-        storage.commit(repository, ingest, "sha256", Digest.of(config))
+    await put(registry.storage, registry.uploads, repository, config)
     document = json.loads(Manifest.build(Descriptor(OCI_CONFIG, Digest.of(config), 2), ()).raw)
     if description:
         document["annotations"] = {"org.opencontainers.image.description": description}
-    storage.put_manifest(repository, tag, OCI_MANIFEST, dump_json(document))
+    await registry.storage.put_manifest(SOMEBODY, repository, tag, OCI_MANIFEST, dump_json(document))
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    with Storage(str(tmp_path / "data")) as storage:
-        push(storage, "team/nginx", "1.0", "an older one")
-        push(storage, "team/nginx", "latest", "A web server")
-        push(storage, "team/nginx", "z")
-        push(storage, "nginx-proxy", "b", "The last of its tags")
-        push(storage, "redis", "1")
+    async def fill() -> None:
+        async with opened(Settings("", str(tmp_path / "data"))) as registry:
+            await push(registry, "team/nginx", "1.0", "an older one")
+            await push(registry, "team/nginx", "latest", "A web server")
+            await push(registry, "team/nginx", "z")
+            await push(registry, "nginx-proxy", "b", "The last of its tags")
+            await push(registry, "redis", "1")
+
+    asyncio.run(fill())
     return tmp_path / "data"
 
 

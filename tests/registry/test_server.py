@@ -45,7 +45,8 @@ def test_serve_ends_cleanly_on_a_signal(tmp_path: Path, number: int) -> None:
     )
     with subprocess.Popen([sys.executable, "-c", script, tmp_path], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        assert process.stderr.readline().startswith("registry listening on http://127.0.0.1:")
+        line = process.stderr.readline()
         os.kill(process.pid, number)
+        assert line.startswith("registry listening on http://127.0.0.1:")
         _, left = process.communicate(timeout=10)
     assert (process.returncode, left) == (0, "registry stopping\n")

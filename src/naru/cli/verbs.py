@@ -69,6 +69,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "network ls": ("networks", "List networks"),
     "network prune": ("prune", "Remove all unused networks"),
     "network rm": ("networks", "Remove one or more networks"),
+    "registry explain": ("registry", "Say why a registry keeps a blob or a manifest"),
     "registry serve": ("registry", "Run a registry for images on this host"),
     "system df": ("usage", "Show the daemon's disk usage"),
     "system dial-stdio": ("dialstdio", "Proxy the stdio stream to the daemon connection"),

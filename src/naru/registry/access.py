@@ -31,6 +31,7 @@ class Caller:
 
     name: str = ""
     grants: frozenset[tuple[str, str, str]] | None = None
+    address: str = ""  # where the request came from
 
 
 class Access(Protocol):
@@ -39,10 +40,14 @@ class Access(Protocol):
         added."""
 
     def may(self, caller: Caller, want: Want) -> bool:
-        """Never blocks: called for every repository of a catalog page."""
+        """Never blocks."""
 
-    def challenge(self, caller: Caller, wants: Sequence[Want]) -> str:
-        """The WWW-Authenticate value for a caller who may not; "" if logging in, or asking for more, would not help."""
+    async def readable(self, caller: Caller, names: Sequence[str]) -> list[str]:
+        """Those of these repositories that the caller may pull, in the same order."""
+
+    def challenge(self, caller: Caller, wants: Sequence[Want], here: str) -> str:
+        """The WWW-Authenticate value for a caller who may not; "" if logging in, or asking for more, would not help. `here` is the
+        registry's own address as the caller wrote it (`https://host`)."""
 
 
 class OpenAccess:
@@ -54,5 +59,8 @@ class OpenAccess:
     def may(self, caller: Caller, want: Want) -> bool:
         return True
 
-    def challenge(self, caller: Caller, wants: Sequence[Want]) -> str:
+    async def readable(self, caller: Caller, names: Sequence[str]) -> list[str]:
+        return list(names)
+
+    def challenge(self, caller: Caller, wants: Sequence[Want], here: str) -> str:
         return ""

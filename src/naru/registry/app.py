@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from aiohttp import web
 
@@ -15,7 +16,7 @@ from naru import __version__
 from naru.errors import NaruError
 from naru.registry import blobs, manifests, search
 from naru.registry.access import Action, Caller, Want
-from naru.registry.context import Context, Registry, demand, json_answer
+from naru.registry.context import Context, Registry, demand, here, json_answer
 from naru.registry.errors import Refusal, refusal_of
 from naru.registry.routes import Route, match
 
@@ -100,12 +101,18 @@ async def _answer(registry: Registry, route: Route, request: web.Request) -> web
     try:
         caller = await registry.access.identify(request.headers.get("Authorization", ""))
     except Refusal as error:
-        if error.code == "UNAUTHORIZED" and (challenge := registry.access.challenge(Caller(), (want,) if want else ())):
+        wants = (want,) if want else ()
+        if error.code == "UNAUTHORIZED" and (challenge := registry.access.challenge(Caller(), wants, here(request))):
             error.headers.setdefault("WWW-Authenticate", challenge)
         raise
     if want is not None:
-        demand(registry, caller, want)
-    return await handler(Context(request, route, caller, registry))
+        demand(registry, caller, want, request)
+    context = Context(request, route, replace(caller, address=request.remote or ""), registry)
+    headers = await registry.guard.admit(context)
+    response = await handler(context)
+    response.headers.update(headers)
+    registry.guard.answered(context, response)
+    return response
 
 
 def _find_handler(route: Route, method: str) -> tuple[Action | None, Handler]:

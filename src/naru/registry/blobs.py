@@ -7,19 +7,18 @@ what had arrived, for the client to go on from.
 from __future__ import annotations
 
 import asyncio
-import time
+from contextlib import AbstractAsyncContextManager
 
 import aiohttp
 from aiohttp import web
 
-from naru.content.blobs import Ingest
-from naru.linux.threads import finish_in_thread
 from naru.oci.digest import Digest
-from naru.registry.access import Action
+from naru.registry import streaming
+from naru.registry.blobstore import File, Redirect, Stream
 from naru.registry.context import Context
 from naru.registry.errors import Refusal
 from naru.registry.routes import check_name, parse_content_range, parse_digest
-from naru.registry.uploads import Upload
+from naru.registry.uploads import Session, Upload
 from naru.remote.writer import PieceWriter
 
 _PIECE_BYTES = 1 << 20
@@ -28,18 +27,28 @@ _ALGORITHMS = ("sha256", "sha384", "sha512")
 
 
 async def get(context: Context) -> web.StreamResponse:
-    digest = parse_digest(context.route.item)
-    path = context.storage.blob_path(context.route.repository, digest)
+    """By sendfile, or from where the store says; HEAD is also how a client that pushes asks what it need not send."""
+    repository, digest = context.route.repository, parse_digest(context.route.item)
+    blob = await context.storage.blob(repository, digest)
     headers = {
         "Content-Type": "application/octet-stream",
         "Docker-Content-Digest": digest,
         "Cache-Control": "max-age=31536000, immutable",
     }
-    return web.FileResponse(path, chunk_size=_PIECE_BYTES, headers=headers)
+    if context.request.method == "HEAD":
+        await context.storage.promise(repository, digest)
+        return web.Response(headers={**headers, "Content-Length": str(blob.size_bytes), "Accept-Ranges": "bytes"})
+    match await asyncio.to_thread(context.storage.where, blob):
+        case File(path):
+            return web.FileResponse(path, chunk_size=_PIECE_BYTES, headers=headers)
+        case Redirect(url):
+            return web.Response(status=307, headers={"Location": url, "Docker-Content-Digest": digest})
+        case Stream() as source:
+            return await streaming.send(context.request, source, blob.size_bytes, str(digest), headers)
 
 
 async def delete(context: Context) -> web.StreamResponse:
-    context.storage.delete_blob(context.route.repository, parse_digest(context.route.item))
+    await context.storage.delete_blob(context.route.repository, parse_digest(context.route.item))
     return web.Response(status=202)
 
 
@@ -48,90 +57,88 @@ async def begin(context: Context) -> web.StreamResponse:
     repository, mount, digest_text = context.route.repository, context.query("mount"), context.query("digest")
     if mount is not None:
         digest = parse_digest(mount)
-        if _mount(context, digest, context.query("from")):
+        if await _mount(context, digest, context.query("from")):
             return _created(repository, digest)
     algorithm = context.query("digest-algorithm") or "sha256"
     if algorithm not in _ALGORITHMS:
         raise Refusal("DIGEST_INVALID", f"unsupported digest algorithm {algorithm[:100]!r}")
-    if digest_text is not None and mount is None:
-        digest = parse_digest(digest_text)
-        with context.storage.content.ingest(digest.algorithm) as ingest:
-            await _receive(context, ingest)
-            await finish_in_thread(context.storage.commit, context.route.repository, ingest, digest.algorithm, digest)
-        return _created(repository, digest)
-    upload = context.registry.uploads.begin(repository, context.caller.name, algorithm, time.monotonic())
-    return _accepted(upload)
+    if digest_text is None or mount is not None:
+        return _accepted(await context.registry.uploads.begin(repository, context.caller.name, algorithm))
+    digest = parse_digest(digest_text)
+    session = await context.registry.uploads.begin(repository, context.caller.name, digest.algorithm)
+    async with _turn(context, session.id) as upload:
+        try:
+            await _receive(context, upload)
+        except BaseException:  # nobody has been told of a session to go on with
+            await context.registry.uploads.cancel(upload)
+            raise
+        await context.storage.commit(context.caller, upload, digest)
+    return _created(repository, digest)
 
 
-def _mount(context: Context, digest: Digest, source: str | None) -> bool:
+async def _mount(context: Context, digest: Digest, source: str | None) -> bool:
     """A source that may not be read is as good as one without the blob: the answer must not tell the two apart."""
     if source is not None:
         check_name(source)
         sources = [source]
     else:
-        sources = context.storage.records.linked_in(digest)
-    return any(
-        context.may(Action.PULL, one) and context.storage.mount(context.route.repository, digest, one)
-        for one in sources
-    )
+        sources = await context.storage.sources(digest)
+    for one in await context.readable(sources):
+        if await context.storage.mount(context.caller, context.route.repository, digest, one):
+            return True
+    return False
 
 
 async def status(context: Context) -> web.StreamResponse:
-    upload = _find(context)
-    return web.Response(status=204, headers=_progress(upload))
+    route = context.route
+    session = await context.registry.uploads.find(route.item, route.repository, context.caller.name)
+    return web.Response(status=204, headers=_progress(session))
 
 
 async def append(context: Context) -> web.StreamResponse:
     """PATCH: the next chunk, or, without Content-Range, the rest as a stream."""
-    upload = _find(context)
-    async with upload.lock:
+    async with _turn(context, context.route.item) as upload:
         await _take_chunk(context, upload)
-    return _accepted(upload)
+    return _accepted(upload.session)
 
 
 async def finish(context: Context) -> web.StreamResponse:
     """PUT: the last chunk, if any, and the digest that all of it must have."""
-    upload = _find(context)
-    digest = parse_digest(context.query("digest") or "")
-    async with upload.lock:
+    async with _turn(context, context.route.item) as upload:
+        digest = parse_digest(context.query("digest") or "")
         await _take_chunk(context, upload)
-        with context.registry.uploads.take(upload) as ingest:
-            await finish_in_thread(context.storage.commit, context.route.repository, ingest, upload.algorithm, digest)
-    return _created(upload.repository, digest)
+        await context.storage.commit(context.caller, upload, digest)
+    return _created(context.route.repository, digest)
 
 
 async def cancel(context: Context) -> web.StreamResponse:
-    upload = _find(context)
-    async with upload.lock:
-        context.registry.uploads.take(upload).abort()
+    async with _turn(context, context.route.item) as upload:
+        await context.registry.uploads.cancel(upload)
     return web.Response(status=204)
 
 
-def _find(context: Context) -> Upload:
-    route = context.route
-    return context.registry.uploads.find(route.item, route.repository, context.caller.name, time.monotonic())
+def _turn(context: Context, upload_id: str) -> AbstractAsyncContextManager[Upload]:
+    return context.registry.uploads.turn(upload_id, context.route.repository, context.caller.name)
 
 
 async def _take_chunk(context: Context, upload: Upload) -> None:
     """Raises Refusal RANGE_INVALID, taking nothing, for a chunk that does not begin where the last one ended."""
-    if not context.registry.uploads.is_open(upload):  # it ended while this request waited for its turn
-        raise Refusal("BLOB_UPLOAD_UNKNOWN")
     stated = context.request.headers.get("Content-Range")
     length = context.request.content_length
     if stated is not None:
         first, last = parse_content_range(stated)
         if first != upload.offset:
             message = f"expected a chunk from {upload.offset}, got one from {first}"
-            raise Refusal("RANGE_INVALID", message, headers=_progress(upload))
+            raise Refusal("RANGE_INVALID", message, headers=_progress(upload.session))
         if length is not None and length != last - first + 1:
             raise Refusal("SIZE_INVALID", f"Content-Range {stated} with Content-Length {length}")
-    await _receive(context, upload.ingest)
+    await _receive(context, upload)
 
 
-async def _receive(context: Context, ingest: Ingest) -> None:
-    """Raises Refusal BLOB_UPLOAD_INVALID if the client goes away or falls silent; what arrived is in the ingest."""
+async def _receive(context: Context, upload: Upload) -> None:
+    """Raises Refusal BLOB_UPLOAD_INVALID if the client goes away or falls silent; what arrived is in the upload."""
     content = context.request.content
-    async with PieceWriter(ingest) as writer:
+    async with PieceWriter(upload) as writer:
         ended = False
         while not ended:
             piece: list[bytes] = []
@@ -149,16 +156,16 @@ async def _receive(context: Context, ingest: Ingest) -> None:
             await writer.write(piece)
 
 
-def _progress(upload: Upload) -> dict[str, str]:
+def _progress(session: Session) -> dict[str, str]:
     return {
-        "Location": f"/v2/{upload.repository}/blobs/uploads/{upload.id}",
-        "Range": f"0-{max(upload.offset - 1, 0)}",
-        "Docker-Upload-UUID": upload.id,
+        "Location": f"/v2/{session.repository}/blobs/uploads/{session.id}",
+        "Range": f"0-{max(session.size_bytes - 1, 0)}",
+        "Docker-Upload-UUID": session.id,
     }
 
 
-def _accepted(upload: Upload) -> web.Response:
-    return web.Response(status=202, headers=_progress(upload))
+def _accepted(session: Session) -> web.Response:
+    return web.Response(status=202, headers=_progress(session))
 
 
 def _created(repository: str, digest: Digest) -> web.Response:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from aiohttp import web
 
 from naru.oci.image import Json, dump_json
-from naru.registry.access import Access, Action, Caller, Want
+from naru.registry.access import Access, Caller, Want
 from naru.registry.errors import Refusal
 from naru.registry.metrics import Metrics
 from naru.registry.routes import Route
@@ -23,6 +24,7 @@ class Registry:
     access: Access
     metrics: Metrics
     read_only: bool = False
+    guard: Guard = field(default_factory=lambda: NoGuard())
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +38,14 @@ class Context:
     def storage(self) -> Storage:
         return self.registry.storage
 
-    def may(self, action: Action, repository: str) -> bool:
-        return self.registry.access.may(self.caller, Want(action, repository))
+    async def readable(self, names: Sequence[str]) -> list[str]:
+        return await self.registry.access.readable(self.caller, names)
 
-    def pullable(self, read: Callable[[str, int], Sequence[str]], after: str, count: int) -> list[str]:
-        """The first `count` names after this one that the caller may pull, of what `read(after, limit)` gives in order: a page is
-        filled up by reading on."""
+    async def pullable(self, after: str, count: int, containing: str = "") -> list[str]:
+        """The first `count` repositories after this name that the caller may pull: a page is filled up by reading on."""
         found: list[str] = []
-        while len(found) < count and (names := read(after, count)):
-            found += [name for name in names if self.may(Action.PULL, name)]
+        while len(found) < count and (names := await self.storage.repositories(after, count, containing)):
+            found += await self.readable(names)
             after = names[-1]
         return found[:count]
 
@@ -58,11 +59,35 @@ def json_answer(
     return web.Response(body=dump_json(document), content_type=content_type, headers=headers)
 
 
-def demand(registry: Registry, caller: Caller, want: Want) -> None:
+def here(request: web.Request) -> str:
+    """This registry as the client wrote it, with what proxies in front say of the outside."""
+    scheme = request.headers.get("X-Forwarded-Proto", request.scheme)
+    host = request.headers.get("X-Forwarded-Host", request.host)
+    return f"{'https' if scheme == 'https' else 'http'}://{host}"
+
+
+class Guard(Protocol):
+    """What a hub looks at between knowing that somebody may and doing it, and after the answer."""
+
+    async def admit(self, context: Context) -> Mapping[str, str]:
+        """Headers for the answer. Raises Refusal, TOOMANYREQUESTS for instance."""
+
+    def answered(self, context: Context, response: web.StreamResponse) -> None: ...
+
+
+class NoGuard:
+    async def admit(self, context: Context) -> Mapping[str, str]:
+        return {}
+
+    def answered(self, context: Context, response: web.StreamResponse) -> None:
+        return None
+
+
+def demand(registry: Registry, caller: Caller, want: Want, request: web.Request) -> None:
     """Raises Refusal: UNAUTHORIZED, with a challenge, if logging in (or a token for more) could help; else DENIED."""
     if registry.access.may(caller, want):
         return
-    challenge = registry.access.challenge(caller, (want,))
+    challenge = registry.access.challenge(caller, (want,), here(request))
     if challenge:
         raise Refusal("UNAUTHORIZED", headers={"WWW-Authenticate": challenge})
     raise Refusal("DENIED")

@@ -64,7 +64,10 @@ class HtpasswdAccess:
     def may(self, caller: Caller, want: Want) -> bool:
         return bool(caller.name) or (self._anonymous_pull and want.action in _READS)
 
-    def challenge(self, caller: Caller, wants: Sequence[Want]) -> str:
+    async def readable(self, caller: Caller, names: Sequence[str]) -> list[str]:
+        return list(names) if self.may(caller, Want(Action.PULL)) else []
+
+    def challenge(self, caller: Caller, wants: Sequence[Want], here: str) -> str:
         return "" if caller.name else 'Basic realm="naru registry"'
 
     def _refresh(self) -> None:

@@ -21,7 +21,12 @@ _REFERRERS_PAGE = 500
 
 
 async def get(context: Context) -> web.StreamResponse:
-    record = context.storage.manifest(context.route.repository, parse_reference(context.route.item))
+    repository, reference = context.route.repository, parse_reference(context.route.item)
+    raw = b""
+    if context.request.method == "HEAD":
+        record = await context.storage.manifest(repository, reference)
+    else:
+        record, raw = await context.storage.read_manifest(repository, reference)
     headers = {
         "Content-Type": record.media_type,
         "Docker-Content-Digest": record.digest,
@@ -31,7 +36,7 @@ async def get(context: Context) -> web.StreamResponse:
         return web.Response(headers={**headers, "Content-Length": str(record.size_bytes)})
     if any(tag.value == record.digest for tag in context.request.if_none_match or ()):
         return web.Response(status=304, headers=headers)
-    return web.Response(body=context.storage.read_manifest(record), headers=headers)
+    return web.Response(body=raw, headers=headers)
 
 
 async def put(context: Context) -> web.StreamResponse:
@@ -39,7 +44,7 @@ async def put(context: Context) -> web.StreamResponse:
     media_type = context.request.headers.get("Content-Type", "").partition(";")[0].strip()
     tags = [check_tag(tag) for tag in context.request.query.getall("tag", [])]
     raw = await _read_body(context.request)
-    record = await asyncio.to_thread(context.storage.put_manifest, repository, reference, media_type, raw, tags)
+    record = await context.storage.put_manifest(context.caller, repository, reference, media_type, raw, tags)
     headers = {
         "Location": f"/v2/{repository}/manifests/{record.digest}",
         "Docker-Content-Digest": record.digest,
@@ -70,15 +75,15 @@ async def _read_body(request: web.Request) -> bytes:
 
 
 async def delete(context: Context) -> web.StreamResponse:
-    context.storage.delete_manifest(context.route.repository, parse_reference(context.route.item))
+    await context.storage.delete_manifest(context.caller, context.route.repository, parse_reference(context.route.item))
     return web.Response(status=202)
 
 
 async def tags(context: Context) -> web.StreamResponse:
     repository = context.route.repository
     page = parse_page(context.query("n"), context.query("last"), _TAGS_PAGE)
-    context.storage.check_repository(repository)
-    found = context.storage.records.tags(repository, page.after, page.limit + 1)
+    await context.storage.check_repository(repository)
+    found = await context.storage.tags(repository, page.after, page.limit + 1)
     headers = _link(f"/v2/{repository}/tags/list", page, found)
     return json_answer({"name": repository, "tags": found[: page.limit]}, headers=headers)
 
@@ -86,7 +91,7 @@ async def tags(context: Context) -> web.StreamResponse:
 async def catalog(context: Context) -> web.StreamResponse:
     """Only what the caller may pull."""
     page = parse_page(context.query("n"), context.query("last"), _CATALOG_PAGE)
-    found = context.pullable(context.storage.records.repositories, page.after, page.limit + 1)
+    found = await context.pullable(page.after, page.limit + 1)
     return json_answer({"repositories": found[: page.limit]}, headers=_link("/v2/_catalog", page, found))
 
 
@@ -101,7 +106,7 @@ def _link(path: str, page: Page, found: list[str]) -> dict[str, str]:
 async def referrers(context: Context) -> web.StreamResponse:
     repository, subject = context.route.repository, parse_digest(context.route.item)
     artifact_type, after = context.query("artifactType") or None, context.query("last") or ""
-    index, following = context.storage.referrers(repository, subject, artifact_type, after, _REFERRERS_PAGE)
+    index, following = await context.storage.referrers(repository, subject, artifact_type, after, _REFERRERS_PAGE)
     headers = {"OCI-Filters-Applied": "artifactType"} if artifact_type else {}
     if following:
         query = urlencode({"last": following, **({"artifactType": artifact_type} if artifact_type else {})})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from naru.registry.garbage import Backlog
 from naru.wire.exposition import Histogram, Sample, text
 
 _COUNTS = {
@@ -12,6 +13,7 @@ _COUNTS = {
     "manifests": "Manifests, of all repositories",
     "tags": "Tags, of all repositories",
     "blobs": "Blobs, each counted once",
+    "blob_bytes": "Size of all blobs, each counted once",
 }
 
 
@@ -24,7 +26,7 @@ class Metrics:
         self._answers[endpoint, method, str(status)] += 1
         self._durations.note(endpoint, seconds)
 
-    def text(self, open_uploads: int, counts: Mapping[str, int]) -> str:
+    def text(self, open_uploads: int, counts: Mapping[str, int], backlog: Backlog) -> str:
         answers = [
             ({"endpoint": endpoint, "method": method, "code": code}, count)
             for (endpoint, method, code), count in sorted(self._answers.items())
@@ -36,4 +38,11 @@ class Metrics:
         ]
         for name, help in _COUNTS.items():
             families.append(Sample.of(f"naru_registry_{name}", help, "gauge", counts[name]))
+        families += [
+            Sample.of(
+                "naru_registry_reviews", "What is to be looked at by garbage collection", "gauge", backlog.reviews
+            ),
+            Sample.of("naru_registry_reviews_due", "Of those, what is due", "gauge", backlog.due),
+            Sample.of("naru_registry_discarded", "Objects whose bytes are to be deleted", "gauge", backlog.discarded),
+        ]
         return text(families)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from aiohttp import web
 
+from naru.registry import records
 from naru.registry.context import Context, json_answer
 from naru.registry.errors import Refusal
 
@@ -20,12 +19,11 @@ async def ping(context: Context) -> web.StreamResponse:
 async def search(context: Context) -> web.StreamResponse:
     """Repositories whose name has the term in it, in the order of names; of those, what the caller may pull."""
     term, limit = (context.query("q") or "").strip().lower(), _limit(context.query("n"))
-    records = context.storage.records
-    found = context.pullable(partial(records.repositories, containing=term), "", limit)
+    found = await context.pullable("", limit, term)
     results = [
         {
-            "name": name, "description": records.description(name), "star_count": 0, "is_official": False,
-            "is_automated": False,
+            "name": name, "description": await context.storage.database.read(records.description, name), "star_count": 0,
+            "is_official": False, "is_automated": False,
         }
         for name in found
     ]  # fmt: skip

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
+import os
 import signal
 import ssl
+import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from naru.errors import InvalidArgument, Unavailable
+from naru.errors import Conflict, InvalidArgument, Unavailable
+from naru.registry import garbage, records, uploads
 from naru.registry.access import Access, OpenAccess
 from naru.registry.app import ENDPOINTS, make_app
+from naru.registry.blobstore import open_store
 from naru.registry.context import Registry
+from naru.registry.database import open_database
+from naru.registry.garbage import Collector, Policy
 from naru.registry.metrics import Metrics
+from naru.registry.migrate import migrate
+from naru.registry.rules import Rules
 from naru.registry.storage import Storage
 from naru.registry.uploads import Uploads
 from naru.wire.exposition import CONTENT_TYPE
@@ -37,7 +46,11 @@ def parse_listen(listen: str) -> tuple[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`certificate` and `key` are PEM files: with them it is https. `metrics` is a second address, for Prometheus."""
+    """`certificate` and `key` are PEM files: with them it is https. `metrics` is a second address, for Prometheus.
+
+    `database` and `blobs` are in the data root unless they say otherwise: `postgresql://…`, `s3://BUCKET/PREFIX`. With both, several
+    instances may work with them, and nothing is kept on this machine.
+    """
 
     listen: str
     data_root: str
@@ -45,6 +58,50 @@ class Settings:
     key: str = ""
     read_only: bool = False
     metrics: str = ""
+    database: str = ""
+    blobs: str = ""
+    policy: Policy = field(default_factory=Policy)
+
+
+@asynccontextmanager
+async def opened(
+    settings: Settings, access: Access | None = None, rules: Rules | None = None
+) -> AsyncIterator[Registry]:
+    """The registry's parts, with its tables there, and garbage being collected. Raises Conflict if the data root is in use."""
+    async with AsyncExitStack() as undo:
+        if not (settings.database and settings.blobs):
+            os.makedirs(settings.data_root, mode=0o710, exist_ok=True)
+            undo.callback(os.close, _take_lock(settings.data_root))
+        database = open_database(settings.database or os.path.join(settings.data_root, "registry.db"))
+        undo.callback(database.close)
+        await migrate(database, "naru.registry", "registry_version")
+        blobs = open_store(settings.blobs or os.path.join(settings.data_root, "blobs"))
+        sessions = Uploads(database, blobs)
+        undo.callback(sessions.close)
+        storage = Storage(database, blobs, policy=settings.policy, rules=rules)
+        if not settings.read_only:
+            collecting = asyncio.create_task(Collector(database, blobs, sessions, settings.policy).run())
+            undo.push_async_callback(_stop, collecting)
+        yield Registry(storage, sessions, access or OpenAccess(), Metrics(ENDPOINTS), settings.read_only)
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def _take_lock(root: str) -> int:
+    fd = os.open(os.path.join(root, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.pread(fd, 20, 0).decode(errors="replace").strip()
+        os.close(fd)
+        raise Conflict(f"data root {root} is in use by another registry (pid {holder or 'unknown'})") from error
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, str(os.getpid()).encode(), 0)
+    return fd
 
 
 @asynccontextmanager
@@ -54,14 +111,10 @@ async def running(settings: Settings, access: Access | None = None) -> AsyncIter
     Raises Conflict if the data root is in use, Unavailable if an address is, InvalidArgument.
     """
     tls = Tls(settings.certificate, settings.key) if settings.certificate or settings.key else None
-    with Storage(settings.data_root) as storage:
-        uploads = Uploads(storage.content)
-        registry = Registry(storage, uploads, access or OpenAccess(), Metrics(ENDPOINTS), settings.read_only)
-        async with AsyncExitStack() as undo:
-            undo.callback(uploads.close)
-            address = await _listen(undo, make_app(registry), settings.listen, tls.context if tls else None)
-            metrics = await _listen(undo, _metrics_app(registry), settings.metrics) if settings.metrics else ""
-            yield Running(address, metrics, tls)
+    async with opened(settings, access) as registry, AsyncExitStack() as undo:
+        address = await _listen(undo, make_app(registry), settings.listen, tls.context if tls else None)
+        metrics = await _listen(undo, _metrics_app(registry), settings.metrics) if settings.metrics else ""
+        yield Running(address, metrics, tls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +167,9 @@ async def _listen(undo: AsyncExitStack, app: web.Application, listen: str, tls: 
 
 def _metrics_app(registry: Registry) -> web.Application:
     async def tell(request: web.Request) -> web.Response:
-        counts = await asyncio.to_thread(registry.storage.records.counts)
-        text = registry.metrics.text(len(registry.uploads), counts)
+        database = registry.storage.database
+        counts, open_uploads = await database.scan(records.counts), await database.scan(uploads.count)
+        text = registry.metrics.text(open_uploads, counts, await database.scan(garbage.backlog, time.time()))
         return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
 
     app = web.Application()

@@ -39,7 +39,7 @@ class Key:
 
 
 class TokenAccess:
-    """`realm` is the server's address, `service` this registry's name there, `issuer` the server's in its tokens."""
+    """`realm` is the server's address (a path: on this very host), `service` this registry's name there, `issuer` the server's in its tokens."""
 
     def __init__(self, realm: str, service: str, issuer: str, keys: Sequence[Key], now_s: Callable[[], float]) -> None:
         self._realm, self._service, self._issuer = realm, service, issuer
@@ -90,6 +90,9 @@ class TokenAccess:
             return claims
         raise jwt.InvalidTokenError("signed by nobody that is known here")
 
+    async def readable(self, caller: Caller, names: Sequence[str]) -> list[str]:
+        return [name for name in names if self.may(caller, Want(Action.PULL, name))]
+
     def may(self, caller: Caller, want: Want) -> bool:
         if caller.grants is None:
             return False
@@ -100,9 +103,9 @@ class TokenAccess:
         mine = ("repository", want.repository)
         return (*mine, want.action.value) in caller.grants or (*mine, "*") in caller.grants
 
-    def challenge(self, caller: Caller, wants: Sequence[Want]) -> str:
+    def challenge(self, caller: Caller, wants: Sequence[Want], here: str) -> str:
         scopes = " ".join(filter(None, map(_scope, wants)))
-        parts = {"realm": self._realm, "service": self._service}
+        parts = {"realm": self._realm if "://" in self._realm else here + self._realm, "service": self._service}
         if scopes:
             parts["scope"] = scopes
         if caller.grants is not None:
