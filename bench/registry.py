@@ -2,7 +2,8 @@
 """Naru's registry beside Debian's docker-registry 2.8, in turn, on folders and ports of their own: bench/registry.py [ROUNDS]
 
 Wants docker-registry and wrk (apt-get install docker-registry wrk), and 4 GiB of room in TMPDIR. Medians; ratios above 1 are in
-Naru's favour. `manifest_auth` has Naru check a password at each request; docker-registry checks none.
+Naru's favour. `manifest_auth` has Naru check a password at each request, `manifest_hub` is a hub's with a token, whose pulls are counted
+and limited; docker-registry checks none.
 """
 
 from __future__ import annotations
@@ -253,6 +254,30 @@ def start(folder: Path, password: bool = False) -> tuple[Server, Server]:
     )
 
 
+def start_hub(folder: Path) -> tuple[Server, str]:
+    """A hub with ann/tags:v0, and ann's token for it."""
+    from naru.hub import accounts  # noqa: PLC0415
+    from naru.hub.passwords import hash_password  # noqa: PLC0415
+    from naru.registry.database import open_database  # noqa: PLC0415
+
+    argv = [sys.executable, "-m", "naru", "hub", "serve", "--listen", "127.0.0.1:5073", "--data-root", str(folder)]
+    server = Server("naru hub", 5073, folder, [*argv, "--account-limit", "1000000000/24h"])
+
+    async def make_account() -> None:
+        database = open_database(str(folder / "registry.db"))
+        hashed = await hash_password("correct horse")
+        await database.write(accounts.create, "ann", accounts.USER, time.time(), password=hashed)
+        database.close()
+
+    asyncio.run(make_account())
+    basic = "Basic " + base64.b64encode(b"ann:correct horse").decode()
+    scope = "/token?scope=repository:ann/tags:pull,push"
+    token = "Bearer " + json.load(server.must("GET", scope, Authorization=basic))["token"]
+    server.must("POST", f"/v2/ann/tags/blobs/uploads/?digest={EMPTY}", b"{}", Authorization=token)
+    server.must("PUT", "/v2/ann/tags/manifests/v0", manifest([]), Content_Type=MANIFEST, Authorization=token)
+    return server, token
+
+
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     folder = Path(tempfile.mkdtemp(prefix="naru-registry-bench-"))
@@ -305,6 +330,12 @@ def main() -> None:
             )
             note("tags_first_page", "ms", number, page_ms(server, "/v2/tags/tags/list?n=100", "tags", 100))
             note("catalog_first_page", "ms", number, page_ms(server, "/v2/_catalog?n=100", "repositories", 100))
+        hub, token = start_hub(folder / "hub")
+        servers = (*servers, hub)
+        for _ in range(rounds):
+            headers = f"Accept: {MANIFEST}", f"Authorization: {token}"
+            note("manifest_hub", "1/s", 0, per_second(servers[0], "/v2/tags/manifests/v0", headers[0]))
+            note("manifest_hub", "1/s", 1, per_second(hub, "/v2/ann/tags/manifests/v0", *headers))
     finally:
         for server in servers:
             if server.process.poll() is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import tempfile
 from collections.abc import Callable
 
@@ -14,6 +16,15 @@ from naru.snapshots.tarstream import TarWriter
 
 settings.register_profile("naru", deadline=None)  # a busy machine is no fault of ours
 settings.load_profile("naru")
+
+
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """An `async def` test runs in an event loop of its own."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    wanted = inspect.signature(pyfuncitem.obj).parameters
+    asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted}))
+    return True
 
 
 def make_tar(*members: tuple[Entry, bytes] | Entry) -> bytes:

@@ -285,7 +285,7 @@ def test_a_read_only_registry_changes_nothing(tmp_path: Path) -> None:
 
 def test_json_on_every_path(tmp_path: Path) -> None:
     async def scenario(ask: Ask) -> None:
-        for path in ("/nowhere", "/v2/nowhere", "/v1/nowhere", "/v2/a/_oci/ext/discover", "/metrics"):
+        for path in ("/nowhere", "/v2/nowhere", "/v1/nowhere", "/v2/a/_oci/ext/nothing", "/metrics"):
             status, headers, body = await ask("GET", path)
             assert (status, headers["Content-Type"]) == (404, "application/json"), path
             assert json.loads(body)["errors"][0]["code"] == "UNSUPPORTED"

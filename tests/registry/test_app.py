@@ -90,7 +90,7 @@ def test_base_and_front_door(run: Run) -> None:
 def test_whatever_goes_wrong_is_json(run: Run) -> None:
     async def scenario(peer: Peer) -> None:
         assert await peer.code("GET", "/v2/nothing/here") == (404, "UNSUPPORTED")
-        assert await peer.code("GET", "/v2/_oci/ext/discover") == (404, "UNSUPPORTED")
+        assert await peer.code("GET", "/v2/_oci/ext/nothing") == (404, "UNSUPPORTED")
         assert await peer.code("GET", "/v2/UPPER/manifests/x") == (400, "NAME_INVALID")
         assert await peer.code("GET", "/v2/a/..%2fb/manifests/x") == (400, "NAME_INVALID")
         assert await peer.code("GET", "/v2/a/manifests/x") == (404, "NAME_UNKNOWN")
@@ -374,7 +374,7 @@ CELLS = [
 ]
 PATHS = {
     "base": "/v2/", "catalog": "/v2/_catalog", "uploads": "/v2/a/blobs/uploads/", "upload": "/v2/a/blobs/uploads/00",
-    "ping": "/v1/_ping", "search": "/v1/search?q=a", "about": "/", "blob": f"/v2/a/blobs/{D}", "manifest": "/v2/a/manifests/x", "tags": "/v2/a/tags/list", "referrers": f"/v2/a/referrers/{D}",
+    "extensions": "/v2/_oci/ext/discover", "extensions of": "/v2/a/_oci/ext/discover", "ping": "/v1/_ping", "search": "/v1/search?q=a", "about": "/", "blob": f"/v2/a/blobs/{D}", "manifest": "/v2/a/manifests/x", "tags": "/v2/a/tags/list", "referrers": f"/v2/a/referrers/{D}",
 }  # fmt: skip
 
 
@@ -408,3 +408,14 @@ def test_every_cell_of_the_access_matrix(tmp_path: Path) -> None:
             assert (await peer.ask("POST", f"/v2/c/blobs/uploads/?mount={D}&from=a", **both))[0] == 201
 
     asyncio.run(main())
+
+
+def test_extensions_are_listed(run: Run) -> None:
+    async def scenario(peer: Peer) -> None:
+        await peer.ask("POST", f"/v2/a/blobs/uploads/?digest={EMPTY}", b"{}")
+        for path in ("/v2/_oci/ext/discover", "/v2/a/_oci/ext/discover"):
+            status, _, body = await peer.ask("GET", path)
+            assert (status, json.loads(body)["extensions"][0]["name"]) == (200, "_oci")
+        assert await peer.code("GET", "/v2/nobody/_oci/ext/discover") == (404, "NAME_UNKNOWN")
+
+    run(scenario)

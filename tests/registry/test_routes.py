@@ -25,7 +25,7 @@ D = str(Digest.of(b""))
         ("/v2/a/tags/list", Route("tags", "a")),
         (f"/v2/a/referrers/{D}", Route("referrers", "a", D)),
         ("/v2/a", None),
-        ("/v2/_oci/ext/discover", None),
+        ("/v2/_oci/ext/discover", Route("extensions")), ("/v2/a/b/_oci/ext/discover", Route("extensions of", "a/b")),
         ("/v2/a/manifests/", None),
         ("/v1/nowhere", None),
     ],

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from naru.errors import Conflict, InvalidArgument, Unavailable
-from naru.registry.server import Settings, parse_listen, running
+from naru.registry.listening import parse_listen
+from naru.registry.server import Settings, running
 
 
 def test_addresses() -> None:

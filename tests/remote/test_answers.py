@@ -6,7 +6,16 @@ import pytest
 
 from naru.errors import Forbidden, InvalidArgument, NaruError, NotFound, Unauthenticated, Unavailable
 from naru.oci.reference import parse
-from naru.remote.answers import Unknown, clean, pull_refusal, redact, refusal, retry_after_s, token_refusal_text
+from naru.remote.answers import (
+    Limited,
+    Unknown,
+    clean,
+    pull_refusal,
+    redact,
+    refusal,
+    retry_after_s,
+    token_refusal_text,
+)
 
 GET = 'Get "https://r/v2/"'
 
@@ -25,14 +34,14 @@ def body(code: str, message: str) -> bytes:
         (401, body("UNAUTHORIZED", "authentication required"), True, NotFound, "pull access denied for alpine, repository does not exist or may require 'docker login': unauthorized: authentication required"),
         (401, b"", False, Unauthenticated, "unauthorized: authentication required"),
         (403, body("DENIED", "requested access to the resource is denied"), False, NotFound, "pull access denied for alpine, repository does not exist or may require 'docker login': denied: requested access to the resource is denied"),
-        (429, body("TOOMANYREQUESTS", "slow down"), True, Unavailable, f"{GET}: toomanyrequests: slow down"),
+        (429, body("TOOMANYREQUESTS", "slow down"), True, Limited, f"{GET}: toomanyrequests: slow down"),
         (503, b"", True, Unavailable, f"{GET}: unexpected status code 503"),
     ],
 )  # fmt: skip
 def test_pulls_are_refused_in_dockers_words(
     status: int, raw: bytes, anonymous: bool, kind: type[NaruError], text: str
 ) -> None:
-    error = pull_refusal(status, raw, parse("alpine:nope"), GET, anonymous=anonymous)
+    error = pull_refusal(status, raw, parse("alpine:nope"), GET, hidden=anonymous)
     assert (type(error), str(error)) == (kind, text)
 
 

@@ -26,12 +26,13 @@ Options:
 }
 
 
-def _ask_password() -> str:
+def ask_password(prompt: str = "Password: ") -> str:
+    """Typed, unseen. Raises InvalidArgument where nobody types."""
     import termios
 
     if not os.isatty(0):
         raise InvalidArgument("Error: Cannot perform an interactive login from a non TTY device")
-    sys.stderr.write("Password: ")
+    sys.stderr.write(prompt)
     sys.stderr.flush()
     before = termios.tcgetattr(0)
     silent = termios.tcgetattr(0)
@@ -44,7 +45,8 @@ def _ask_password() -> str:
         sys.stderr.write("\n")
 
 
-def _credentials(session: Session, args: Args) -> tuple[str, str]:
+def ask_credentials(session: Session, args: Args) -> tuple[str, str]:
+    """User name and password: of the flags --username, --password and --password-stdin, or typed. Raises InvalidArgument."""
     user, password = args.text("username"), args.text("password")
     if args.on("password-stdin"):
         if args.has("password"):
@@ -60,12 +62,12 @@ def _credentials(session: Session, args: Args) -> tuple[str, str]:
         session.out("Username: ")
         session.flush()
         user = sys.stdin.readline().strip()
-    return user, password or _ask_password()
+    return user, password or ask_password()
 
 
 def login(session: Session, args: Args) -> int:
     server = auth.normal_server(args.words[0] if args.words else "")
-    user, password = _credentials(session, args)
+    user, password = ask_credentials(session, args)
     if not user or not password:
         raise InvalidArgument("username and password must not be empty")
     credentials = {"username": user, "password": password, "serveraddress": server}

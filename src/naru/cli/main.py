@@ -10,7 +10,7 @@ import sys
 
 from naru.cli import grammar
 from naru.cli.session import Exit, Session
-from naru.cli.verbs import ALIASES, GROUPS, VERBS
+from naru.cli.verbs import ALIASES, GROUPS, SUBGROUPS, VERBS
 from naru.errors import NaruError
 
 TYPE_CHECKING = False
@@ -79,7 +79,7 @@ def _dispatch(options: grammar.Args) -> int:
     if not words or words[0] == "help":
         return _help(words[1:])
     name, rest = _find(words)
-    if name in GROUPS:
+    if name in GROUPS or name in SUBGROUPS:
         from naru.cli.manual import group
 
         sys.stdout.write(group(name))
@@ -94,13 +94,15 @@ def _find(words: Sequence[str]) -> tuple[str, list[str]]:
         if first in VERBS:
             return first, rest
         raise _unknown(first, "")
-    if not rest or rest[0] in ("--help", "-h"):
-        return first, []
-    name = f"{first} {rest[0]}"
+    name = first
+    while name in GROUPS or name in SUBGROUPS:
+        if not rest or rest[0] in ("--help", "-h"):
+            return name, []
+        outer, name, rest = name, f"{name} {rest[0]}", rest[1:]
     canonical = ALIASES.get(name, name)
     if canonical not in VERBS:
-        raise _unknown(name, first)
-    return canonical, rest[1:]
+        raise _unknown(name, outer)
+    return canonical, rest
 
 
 def _unknown(name: str, group: str) -> Exit:
@@ -167,5 +169,5 @@ def _help(words: Sequence[str]) -> int:
         sys.stdout.write(manual.overview())
         return 0
     name, _ = _find(words)
-    sys.stdout.write(manual.group(name) if name in GROUPS else manual.verb(name))
+    sys.stdout.write(manual.group(name) if name in GROUPS or name in SUBGROUPS else manual.verb(name))
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from naru.cli.main import GLOBALS, load
-from naru.cli.verbs import ALIASES, COMMON, GROUPS, HIDDEN, VERBS
+from naru.cli.verbs import ALIASES, COMMON, GROUPS, HIDDEN, SUBGROUPS, VERBS
 
 
 def _list(entries: dict[str, str]) -> str:
@@ -26,7 +26,11 @@ def overview() -> str:
 
 
 def group(name: str) -> str:
-    verbs = {verb.split(" ")[1]: VERBS[verb][1] for verb in VERBS if verb.startswith(f"{name} ") and verb not in HIDDEN}
+    verbs = {}
+    for verb in VERBS:
+        if verb.startswith(f"{name} ") and verb not in HIDDEN:
+            word = verb[len(name) + 1 :].partition(" ")[0]
+            verbs[word] = SUBGROUPS.get(f"{name} {word}") or VERBS[verb][1]
     seen = set()
     for alias, canonical in ALIASES.items():
         if alias.startswith(f"{name} ") and canonical not in seen and " " not in canonical:
@@ -34,7 +38,7 @@ def group(name: str) -> str:
             seen.add(canonical)
     listed = _list(dict(sorted(verbs.items())))
     return (
-        f"Usage:  naru {name} COMMAND\n\n{GROUPS[name]}\n\nCommands:\n{listed}"
+        f"Usage:  naru {name} COMMAND\n\n{GROUPS.get(name) or SUBGROUPS[name]}\n\nCommands:\n{listed}"
         f"\nRun 'naru {name} COMMAND --help' for more information on a command.\n"
     )
 

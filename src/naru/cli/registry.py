@@ -60,13 +60,13 @@ def registry_serve(session: Session, args: Args) -> int:
     settings = Settings(
         args.text("listen", _LISTEN), args.text("data-root", _DATA_ROOT), args.text("tls-cert"), args.text("tls-key"),
         args.on("read-only"), args.text("metrics-addr"), args.text("database"), args.text("blobs"),
-        Policy(_grace_s(args), args.on("collect-untagged")),
+        Policy(grace_s(args), args.on("collect-untagged")),
     )  # fmt: skip
     asyncio.run(serve(settings, _access(args)))
     return 0
 
 
-def _grace_s(args: Args) -> float:
+def grace_s(args: Args) -> float:
     """Raises UsageError."""
     from naru.cli.units import read_duration
 

@@ -71,7 +71,8 @@ def _tcp(endpoint: Endpoint) -> Socket:
     name, _, port = endpoint.address.rpartition(":")
     name = name.strip("[]")
     last = OSError(errno.EHOSTUNREACH, f"no address for {name}")
-    for family, kind, protocol, _, address in _socket.getaddrinfo(name, int(port), 0, _socket.SOCK_STREAM):
+    host = name.encode() if name.isascii() else name  # for text, Python loads IDNA, and `re` with it
+    for family, kind, protocol, _, address in _socket.getaddrinfo(host, int(port), 0, _socket.SOCK_STREAM):
         raw = _socket.socket(family, kind, protocol)
         try:
             raw.setsockopt(_socket.SOL_SOCKET, _socket.SO_KEEPALIVE, 1)

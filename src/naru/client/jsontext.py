@@ -42,6 +42,9 @@ def _values(text: str) -> Iterator[Any]:
             value, position = _scan(text, position)
         except StopIteration as error:
             raise ValueError(f"not JSON at character {error.value}: {text[position : position + 40]!r}") from error
+        except SystemError as error:
+            # the scanner's own exception is one of `json`'s, and without that it raises this (CPython 3.11, `raise_errmsg`)
+            raise ValueError(f"not JSON after character {position}: {text[position : position + 40]!r}") from error
         yield value
 
 

@@ -36,6 +36,19 @@ async def about(context: Context) -> web.StreamResponse:
     return json_answer({"name": "naru registry", "version": __version__, "api": "/v2/"})
 
 
+async def extensions(context: Context) -> web.StreamResponse:
+    """What there is beyond the specification's endpoints (distribution-spec, extensions/_oci.md)."""
+    if context.route.repository:
+        await context.storage.check_repository(context.route.repository)
+    discover = {
+        "name": "_oci",
+        "description": "Discovery of extensions",
+        "url": "https://github.com/opencontainers/distribution-spec/blob/main/extensions/_oci.md",
+        "endpoints": ["_oci/ext/discover"],
+    }
+    return json_answer({"extensions": [discover]})
+
+
 # endpoint → method → what the caller must be allowed to do (None: nothing), and who does it. HEAD is GET.
 TABLE: dict[str, dict[str, tuple[Action | None, Handler]]] = {
     "base": {"GET": (Action.LOGIN, base)},
@@ -57,6 +70,8 @@ TABLE: dict[str, dict[str, tuple[Action | None, Handler]]] = {
     "referrers": {"GET": (Action.PULL, manifests.referrers)},
     "ping": {"GET": (None, search.ping)},
     "search": {"GET": (Action.CATALOG, search.search)},
+    "extensions": {"GET": (Action.LOGIN, extensions)},
+    "extensions of": {"GET": (Action.PULL, extensions)},
     "about": {"GET": (None, about)},
 }
 _NOWHERE = "none"  # the endpoint, in metrics, of what is none
@@ -65,6 +80,13 @@ ENDPOINTS = (*TABLE, _NOWHERE)
 
 def make_app(registry: Registry) -> web.Application:
     """The application over these parts, which the caller opens and closes."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", make_handler(registry))
+    return app
+
+
+def make_handler(registry: Registry) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """What answers every path of the registry, for a server that has others too."""
 
     async def serve(request: web.Request) -> web.StreamResponse:
         begun = time.monotonic()
@@ -74,6 +96,8 @@ def make_app(registry: Registry) -> web.Application:
             if route is None:
                 raise Refusal("UNSUPPORTED", "no such endpoint", status=404)
             endpoint = route.endpoint
+            if route.repository:
+                route = replace(route, repository=registry.spelled(route.repository))
             response = await _answer(registry, route, request)
         except NaruError as error:
             response = _refused(refusal_of(error))
@@ -88,9 +112,7 @@ def make_app(registry: Registry) -> web.Application:
         registry.metrics.note(endpoint, method, response.status, time.monotonic() - begun)
         return response
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", serve)
-    return app
+    return serve
 
 
 async def _answer(registry: Registry, route: Route, request: web.Request) -> web.StreamResponse:
@@ -108,9 +130,12 @@ async def _answer(registry: Registry, route: Route, request: web.Request) -> web
     if want is not None:
         demand(registry, caller, want, request)
     context = Context(request, route, replace(caller, address=request.remote or ""), registry)
-    headers = await registry.guard.admit(context)
-    response = await handler(context)
-    response.headers.update(headers)
+    admitted = await registry.guard.admit(context)
+    if isinstance(admitted, web.StreamResponse):
+        response = admitted
+    else:
+        response = await handler(context)
+        response.headers.update(admitted)
     registry.guard.answered(context, response)
     return response
 

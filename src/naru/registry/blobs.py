@@ -30,14 +30,10 @@ async def get(context: Context) -> web.StreamResponse:
     """By sendfile, or from where the store says; HEAD is also how a client that pushes asks what it need not send."""
     repository, digest = context.route.repository, parse_digest(context.route.item)
     blob = await context.storage.blob(repository, digest)
-    headers = {
-        "Content-Type": "application/octet-stream",
-        "Docker-Content-Digest": digest,
-        "Cache-Control": "max-age=31536000, immutable",
-    }
+    headers = headers_of(digest)
     if context.request.method == "HEAD":
         await context.storage.promise(repository, digest)
-        return web.Response(headers={**headers, "Content-Length": str(blob.size_bytes), "Accept-Ranges": "bytes"})
+        return head(digest, blob.size_bytes)
     match await asyncio.to_thread(context.storage.where, blob):
         case File(path):
             return web.FileResponse(path, chunk_size=_PIECE_BYTES, headers=headers)
@@ -45,6 +41,19 @@ async def get(context: Context) -> web.StreamResponse:
             return web.Response(status=307, headers={"Location": url, "Docker-Content-Digest": digest})
         case Stream() as source:
             return await streaming.send(context.request, source, blob.size_bytes, str(digest), headers)
+
+
+def headers_of(digest: Digest) -> dict[str, str]:
+    return {
+        "Content-Type": "application/octet-stream",
+        "Docker-Content-Digest": digest,
+        "Cache-Control": "max-age=31536000, immutable",
+    }
+
+
+def head(digest: Digest, size_bytes: int) -> web.Response:
+    """The answer to HEAD."""
+    return web.Response(headers={**headers_of(digest), "Content-Length": str(size_bytes), "Accept-Ranges": "bytes"})
 
 
 async def delete(context: Context) -> web.StreamResponse:
@@ -80,7 +89,7 @@ async def _mount(context: Context, digest: Digest, source: str | None) -> bool:
     """A source that may not be read is as good as one without the blob: the answer must not tell the two apart."""
     if source is not None:
         check_name(source)
-        sources = [source]
+        sources = [context.registry.spelled(source)]
     else:
         sources = await context.storage.sources(digest)
     for one in await context.readable(sources):

@@ -24,6 +24,7 @@ from urllib3.exceptions import HTTPError
 from naru.errors import Conflict, DataLoss, InvalidArgument, NaruError, Unavailable
 
 log = logging.getLogger("naru.registry")
+logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells where it has found credentials
 
 _CONNECT_S, _READ_S = 5.0, 60.0
 _ATTEMPTS = 4

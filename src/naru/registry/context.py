@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -25,6 +25,7 @@ class Registry:
     metrics: Metrics
     read_only: bool = False
     guard: Guard = field(default_factory=lambda: NoGuard())
+    spelled: Callable[[str], str] = field(default=lambda name: name)  # a repository's name, as it is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +61,21 @@ def json_answer(
 
 
 def here(request: web.Request) -> str:
-    """This registry as the client wrote it, with what proxies in front say of the outside."""
-    scheme = request.headers.get("X-Forwarded-Proto", request.scheme)
-    host = request.headers.get("X-Forwarded-Host", request.host)
-    return f"{'https' if scheme == 'https' else 'http'}://{host}"
+    """This server as the client wrote it."""
+    return f"{request.scheme}://{request.host}"
 
 
 class Guard(Protocol):
     """What a hub looks at between knowing that somebody may and doing it, and after the answer."""
 
-    async def admit(self, context: Context) -> Mapping[str, str]:
-        """Headers for the answer. Raises Refusal, TOOMANYREQUESTS for instance."""
+    async def admit(self, context: Context) -> Mapping[str, str] | web.StreamResponse:
+        """Headers for the answer; or the answer. Raises Refusal, TOOMANYREQUESTS for instance."""
 
     def answered(self, context: Context, response: web.StreamResponse) -> None: ...
 
 
 class NoGuard:
-    async def admit(self, context: Context) -> Mapping[str, str]:
+    async def admit(self, context: Context) -> Mapping[str, str] | web.StreamResponse:
         return {}
 
     def answered(self, context: Context, response: web.StreamResponse) -> None:

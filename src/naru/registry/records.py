@@ -170,7 +170,7 @@ def put_manifest(
         "INSERT INTO manifest (repository, digest, media_type, size_bytes, total_bytes, subject, artifact_type, annotations, "
         "pushed_at, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (repository, digest) DO UPDATE SET "
         "media_type = excluded.media_type, subject = excluded.subject, artifact_type = excluded.artifact_type, "
-        "annotations = excluded.annotations, total_bytes = excluded.total_bytes",
+        "annotations = excluded.annotations, total_bytes = excluded.total_bytes, pushed_at = excluded.pushed_at",
         *values,
     )
     for target in dict.fromkeys(references):

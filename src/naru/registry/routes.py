@@ -24,6 +24,8 @@ _TABLE = tuple(
     for endpoint, pattern in (
         ("base", r""),
         ("catalog", r"_catalog"),
+        ("extensions", r"_oci/ext/discover"),
+        ("extensions of", r"(?P<name>.+)/_oci/ext/discover"),
         ("uploads", r"(?P<name>.+)/blobs/uploads/?"),
         ("upload", r"(?P<name>.+)/blobs/uploads/(?P<item>[^/]+)"),
         ("blob", r"(?P<name>.+)/blobs/(?P<item>[^/]+)"),

@@ -6,8 +6,6 @@ import asyncio
 import fcntl
 import logging
 import os
-import signal
-import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -15,14 +13,15 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from naru.errors import Conflict, InvalidArgument, Unavailable
-from naru.registry import garbage, records, uploads
+from naru.errors import Conflict
+from naru.registry import garbage, listening, records, uploads
 from naru.registry.access import Access, OpenAccess
 from naru.registry.app import ENDPOINTS, make_app
 from naru.registry.blobstore import open_store
 from naru.registry.context import Registry
 from naru.registry.database import open_database
 from naru.registry.garbage import Collector, Policy
+from naru.registry.listening import Running, Tls, listen
 from naru.registry.metrics import Metrics
 from naru.registry.migrate import migrate
 from naru.registry.rules import Rules
@@ -31,17 +30,6 @@ from naru.registry.uploads import Uploads
 from naru.wire.exposition import CONTENT_TYPE
 
 log = logging.getLogger("naru.registry")
-
-_READ_BYTES = 1 << 21  # of a body, before its sender is made to wait
-_DRAIN_S = 10.0  # what running requests are given at the end
-
-
-def parse_listen(listen: str) -> tuple[str, int]:
-    """`host:port`, `[v6]:port` or `:port` (all addresses). Raises InvalidArgument."""
-    host, colon, port = listen.rpartition(":")
-    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise InvalidArgument(f"invalid address to listen on: {listen!r} is not host:port")
-    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,60 +100,12 @@ async def running(settings: Settings, access: Access | None = None) -> AsyncIter
     """
     tls = Tls(settings.certificate, settings.key) if settings.certificate or settings.key else None
     async with opened(settings, access) as registry, AsyncExitStack() as undo:
-        address = await _listen(undo, make_app(registry), settings.listen, tls.context if tls else None)
-        metrics = await _listen(undo, _metrics_app(registry), settings.metrics) if settings.metrics else ""
+        address = await listen(undo, make_app(registry), settings.listen, tls.context if tls else None)
+        metrics = await listen(undo, metrics_app(registry), settings.metrics) if settings.metrics else ""
         yield Running(address, metrics, tls)
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
-    """Addresses, as `host:port`; that of metrics is "" where there are none."""
-
-    address: str
-    metrics: str
-    tls: Tls | None
-
-    @property
-    def url(self) -> str:
-        return f"{'https' if self.tls else 'http'}://{self.address}"
-
-
-class Tls:
-    """A server's certificate, which `reload` reads again. Raises InvalidArgument for what is none."""
-
-    def __init__(self, certificate: str, key: str) -> None:
-        if not (certificate and key):
-            raise InvalidArgument("a TLS certificate and its key belong together: give both files")
-        self._files = certificate, key
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self.context.set_alpn_protocols(["http/1.1"])
-        self.reload()
-
-    def reload(self) -> None:
-        """Connections that are made from now on get what the files hold now."""
-        certificate, key = self._files
-        try:
-            self.context.load_cert_chain(certificate, key)
-        except (OSError, ssl.SSLError) as error:
-            reason = error.strerror or getattr(error, "reason", "") or error
-            raise InvalidArgument(f"TLS certificate {certificate} with key {key}: {reason}") from error
-
-
-async def _listen(undo: AsyncExitStack, app: web.Application, listen: str, tls: ssl.SSLContext | None = None) -> str:
-    host, port = parse_listen(listen)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_DRAIN_S, read_bufsize=_READ_BYTES)
-    await runner.setup()
-    undo.push_async_callback(runner.cleanup)
-    try:
-        await web.TCPSite(runner, host or None, port, ssl_context=tls).start()
-    except OSError as error:
-        raise Unavailable(f"listen tcp {listen}: {error.strerror}") from error
-    bound_host, bound_port = runner.addresses[0][:2]
-    return f"[{bound_host}]:{bound_port}" if ":" in bound_host else f"{bound_host}:{bound_port}"
-
-
-def _metrics_app(registry: Registry) -> web.Application:
+def metrics_app(registry: Registry) -> web.Application:
     async def tell(request: web.Request) -> web.Response:
         database = registry.storage.database
         counts, open_uploads = await database.scan(records.counts), await database.scan(uploads.count)
@@ -178,30 +118,5 @@ def _metrics_app(registry: Registry) -> web.Application:
 
 
 async def serve(settings: Settings, access: Access | None = None) -> None:
-    """Run a registry until SIGTERM or SIGINT; SIGHUP has it read its certificate again. Raises as `running`."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, lambda: None)  # before there is anything to reload, it must not end us
-    try:
-        async with running(settings, access) as registry:
-            loop.add_signal_handler(signal.SIGHUP, _reload, registry.tls)
-            log.info("registry listening on %s, data in %s", registry.url, settings.data_root)
-            if registry.metrics:
-                log.info("metrics on http://%s/metrics", registry.metrics)
-            await stop.wait()
-            log.info("registry stopping")
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.remove_signal_handler(number)
-
-
-def _reload(tls: Tls | None) -> None:
-    if tls is None:
-        return
-    try:
-        tls.reload()
-        log.info("the certificate has been read again")
-    except InvalidArgument as error:
-        log.error("%s; the one of before stays", error)
+    """Run a registry until SIGTERM or SIGINT. Raises as `running`."""
+    await listening.serve(running(settings, access), "registry", settings.data_root)

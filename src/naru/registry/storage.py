@@ -8,7 +8,7 @@ belongs to an upload nobody goes on with, which expires. What is dispensable is 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
 from naru.errors import DataLoss, InvalidArgument
@@ -34,6 +34,7 @@ from naru.registry.rules import Change, NoRules, Rules
 from naru.registry.uploads import Upload
 
 _SOURCES = 100  # repositories looked at for one that a blob may be mounted from
+Condition = Callable[[Connection, int], bool]  # of a repository
 _NOT_DISTRIBUTED = ("application/vnd.oci.image.layer.nondistributable.v1.tar", DOCKER_FOREIGN_GZIP)
 
 
@@ -156,15 +157,19 @@ class Storage:
         media_type: str,
         raw: bytes,
         more_tags: Sequence[str] = (),
+        *,
+        complete: bool = True,
     ) -> ManifestRecord:
         """The manifest, exactly these bytes, is in the repository under its digest and all tags when this returns.
 
-        Raises Refusal MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN, DIGEST_INVALID, and the rules'.
+        `complete`: its blobs have to be there; those of what is a copy may still be elsewhere. Raises Refusal MANIFEST_INVALID,
+        MANIFEST_BLOB_UNKNOWN, DIGEST_INVALID, and the rules'.
         """
         digest = Digest.of(raw, reference.algorithm if isinstance(reference, Digest) else "sha256")
         if isinstance(reference, Digest) and reference != digest:
             raise Refusal("DIGEST_INVALID", f"the manifest has digest {digest}, not {reference}")
-        record, references, needed = _parse(digest, media_type, raw)
+        record, references, blobs = _parse(digest, media_type, raw)
+        needed = blobs if complete else []
         tags = tuple(more_tags) if isinstance(reference, Digest) else (reference, *more_tags)
         await self.database.write(self._put_manifest, caller, repository, record, raw, tags, references, needed)
         return record
@@ -218,16 +223,23 @@ class Storage:
         await self.check_repository(repository)
         return Refusal("MANIFEST_UNKNOWN", detail={"reference": reference})
 
-    async def delete_manifest(self, caller: Caller, repository: str, reference: Digest | str) -> None:
-        """A digest takes its tags along; a tag goes alone. Raises Refusal MANIFEST_UNKNOWN, and the rules'."""
+    async def delete_manifest(
+        self, caller: Caller, repository: str, reference: Digest | str, *, provided: Condition | None = None
+    ) -> None:
+        """A digest takes its tags along; a tag goes alone. `provided`: only if that is so, in the same transaction.
+
+        Raises Refusal MANIFEST_UNKNOWN, and the rules'.
+        """
         delete = self._delete_manifest if isinstance(reference, Digest) else self._delete_tag
-        if not await self.database.write(delete, caller, repository, reference):
+        if not await self.database.write(delete, caller, repository, reference, provided):
             raise Refusal("MANIFEST_UNKNOWN", detail={"reference": reference})
 
-    def _delete_manifest(self, c: Connection, caller: Caller, name: str, reference: Digest | str) -> bool:
+    def _delete_manifest(
+        self, c: Connection, caller: Caller, name: str, reference: Digest | str, provided: Condition | None
+    ) -> bool:
         digest = Digest(reference)
         repository = records.repository_id(c, name)
-        if repository is None or records.manifest(c, name, digest) is None:
+        if repository is None or records.manifest(c, name, digest) is None or not (provided or _always)(c, repository):
             return False
         change = Change(caller, repository, name)
         self._rules.before_delete(c, change, digest, records.tags_of(c, repository, digest))
@@ -235,9 +247,11 @@ class Storage:
         self._rules.on_delete(c, change, digest, tags or ())
         return True
 
-    def _delete_tag(self, c: Connection, caller: Caller, name: str, tag: Digest | str) -> bool:
+    def _delete_tag(
+        self, c: Connection, caller: Caller, name: str, tag: Digest | str, provided: Condition | None
+    ) -> bool:
         repository = records.repository_id(c, name)
-        if repository is None:
+        if repository is None or not (provided or _always)(c, repository):
             return False
         change = Change(caller, repository, name)
         self._rules.before_delete(c, change, None, (tag,))
@@ -276,6 +290,10 @@ class Storage:
         ]
         following = str(page[-1].digest) if len(found) > limit else ""
         return {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}, following
+
+
+def _always(c: Connection, repository: int) -> bool:
+    return True
 
 
 def _unlink(c: Connection, name: str, digest: Digest, now_s: float) -> bool:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
-from typing import BinaryIO
+from collections.abc import Awaitable, Callable, Mapping
+from typing import BinaryIO, Protocol
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -44,10 +44,45 @@ def parse_range(header: str, size_bytes: int) -> tuple[int, int] | None:
     return first, last - first + 1
 
 
+class Source(Protocol):
+    """Where the bytes of an answer come from."""
+
+    async def read(self, count: int) -> bytes:
+        """At most so many, one at least; b"" at the end. Raises DataLoss, Unavailable, OSError."""
+
+    def close(self) -> None: ...
+
+
+class _FileSource:
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    async def read(self, count: int) -> bytes:
+        return await finish_in_thread(self._file.read, count)
+
+    def close(self) -> None:
+        self._file.close()
+
+
 async def send(
     request: web.Request, source: Stream, size_bytes: int, etag: str, headers: Mapping[str, str]
 ) -> web.StreamResponse:
     """The answer to a GET. `etag` is without quotes: these bytes, and for ever. Raises Refusal RANGE_INVALID, DataLoss, Unavailable."""
+
+    async def open_from(first: int, length: int | None) -> Source:
+        return _FileSource(await finish_in_thread(source.open, first, length))
+
+    return await answer(request, open_from, size_bytes, etag, headers)
+
+
+async def answer(
+    request: web.Request,
+    open_from: Callable[[int, int | None], Awaitable[Source]],
+    size_bytes: int,
+    etag: str,
+    headers: Mapping[str, str],
+) -> web.StreamResponse:
+    """As `send`, of bytes that come from anywhere: `open_from` begins at the first, and goes on for so many (None: all)."""
     headers = {**headers, "ETag": f'"{etag}"', "Accept-Ranges": "bytes"}
     if any(one.value in (etag, "*") for one in request.if_none_match or ()):
         return web.Response(status=304, headers=headers)
@@ -57,17 +92,17 @@ async def send(
     if chosen is not None:
         headers["Content-Range"] = f"bytes {chosen[0]}-{sum(chosen) - 1}/{size_bytes}"
     first, length = chosen or (0, size_bytes)
-    file = await finish_in_thread(source.open, first, length if chosen else None)
-    return Streamed(file, length, 200 if chosen is None else 206, headers)
+    source = await open_from(first, length if chosen else None)
+    return Streamed(source, length, 200 if chosen is None else 206, headers)
 
 
 class Streamed(web.StreamResponse):
-    """An answer of so many bytes of a file, which it closes."""
+    """An answer of so many bytes of a source, which it closes."""
 
-    def __init__(self, file: BinaryIO, size_bytes: int, status: int, headers: Mapping[str, str]) -> None:
+    def __init__(self, source: Source, size_bytes: int, status: int, headers: Mapping[str, str]) -> None:
         super().__init__(status=status, headers=headers)
         self.content_length = size_bytes
-        self._file = file
+        self._source = source
         self._left_bytes = size_bytes
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
@@ -78,13 +113,13 @@ class Streamed(web.StreamResponse):
                 self._left_bytes -= len(piece)
                 await self.write(piece)
         finally:
-            self._file.close()
+            self._source.close()
         return writer
 
     async def _next_piece(self, request: web.BaseRequest) -> bytes:
         """It is too late for another answer: with a ConnectionError aiohttp hangs up, and the client sees that bytes are missing."""
         try:
-            piece = await finish_in_thread(self._file.read, min(self._left_bytes, _PIECE_BYTES))
+            piece = await self._source.read(min(self._left_bytes, _PIECE_BYTES))
             if not piece:
                 raise DataLoss(f"{self._left_bytes} bytes of it are missing")
         except (NaruError, OSError) as error:

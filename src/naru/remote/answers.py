@@ -22,6 +22,13 @@ from naru.errors import (
 from naru.oci.image import load_json
 from naru.oci.reference import Reference
 
+
+class Limited(Unavailable):
+    """The registry has had enough requests of us for now (429); `retry_after` is what it says of when to come again."""
+
+    retry_after = ""
+
+
 ERROR_LIMIT_BYTES = 1 << 20
 _TEXT_LIMIT = 1000
 
@@ -37,7 +44,7 @@ _WORDS = {
 _BY_STATUS = {401: "UNAUTHORIZED", 403: "DENIED", 429: "TOOMANYREQUESTS"}
 _KINDS: dict[int, type[NaruError]] = {
     400: InvalidArgument, 401: Unauthenticated, 403: Forbidden, 404: NotFound, 405: Unsupported, 413: InvalidArgument,
-    416: DataLoss, 429: Unavailable,
+    416: DataLoss, 429: Limited,
 }  # fmt: skip
 
 
@@ -82,10 +89,11 @@ class Unknown(NotFound):
     """The registry says it has no such thing (404), as against a repository that may not be seen."""
 
 
-def pull_refusal(status: int, body: bytes, ref: Reference, what: str, *, anonymous: bool) -> NaruError:
-    """Why a manifest or blob of ref cannot be had. A repository that may not be seen is, as in Docker, one not found."""
+def pull_refusal(status: int, body: bytes, ref: Reference, what: str, *, hidden: bool) -> NaruError:
+    """Why a manifest or blob of ref cannot be had. A repository that may not be seen is, as in Docker, one not found: that is what a 401
+    says to who sent no credentials, or whose token is for less (`hidden`)."""
     code, message = read_error(status, body)
-    if status == 401 and not anonymous:
+    if status == 401 and not hidden:
         return Unauthenticated(f"{spoken(code)}: {message}")
     if status in (401, 403):
         return NotFound(

@@ -8,28 +8,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import aiohttp
 
-from naru.content.blobs import Ingest
 from naru.errors import DataLoss, Internal, InvalidArgument, NaruError, NotFound, Unavailable, Unsupported
 from naru.oci.digest import Digest
 from naru.oci.image import INDEXES, MANIFEST_LIMIT_BYTES, MANIFESTS, Descriptor
 from naru.oci.reference import Reference
 from naru.remote.answers import ERROR_LIMIT_BYTES, Unknown, clean, pull_refusal
-from naru.remote.auth import Credentials, repository_scope
+from naru.remote.auth import Credentials, parse_challenges, repository_scope
 from naru.remote.faults import LEAD, Interrupted, Unreachable
 from naru.remote.hosts import Endpoint
 from naru.remote.tokens import Key
 from naru.remote.transport import Answer, Request, Server, Transport
-from naru.remote.writer import PieceWriter
+from naru.remote.writer import PieceWriter, Sink
 
 T = TypeVar("T")
 
 _ACCEPT = ", ".join((*MANIFESTS, *INDEXES))
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/(?:[0-9]{1,18}|\*)")
 _PROGRESS_BYTES = 1 << 20  # an attempt that brought this much has earned a fresh count of retries
+
+
+class Growing(Sink, Protocol):
+    """What content.blobs.Ingest is to us: so many bytes are there, and more are written."""
+
+    @property
+    def size_bytes(self) -> int: ...
 
 
 async def from_any(transport: Transport, endpoints: Iterable[Endpoint], ask: Callable[[Server], Awaitable[T]]) -> T:
@@ -118,7 +124,7 @@ async def _get_manifest(
     answer = await transport.small(server, request, MANIFEST_LIMIT_BYTES)
     if answer.status != 200:
         body = answer.body[:ERROR_LIMIT_BYTES]
-        raise pull_refusal(answer.status, body, ref, str(request), anonymous=not key.credentials)
+        raise pull_refusal(answer.status, body, ref, str(request), hidden=_is_hidden(key, answer))
     return answer
 
 
@@ -148,7 +154,7 @@ async def fetch_blob(
     transport: Transport,
     ref: Reference,
     descriptor: Descriptor,
-    ingest: Ingest,
+    ingest: Growing,
     on_bytes: Callable[[int], None],
     credentials: Credentials | None,
 ) -> None:
@@ -174,7 +180,7 @@ async def _fetch_from(
     server: Server,
     ref: Reference,
     descriptor: Descriptor,
-    ingest: Ingest,
+    ingest: Growing,
     on_bytes: Callable[[int], None],
     credentials: Credentials | None,
 ) -> None:
@@ -202,7 +208,7 @@ async def _fetch_once(
     ref: Reference,
     request: Request,
     descriptor: Descriptor,
-    ingest: Ingest,
+    ingest: Growing,
     on_bytes: Callable[[int], None],
 ) -> None:
     offset = ingest.size_bytes
@@ -232,8 +238,12 @@ async def _refuse(
         raise DataLoss(f"blob {descriptor.digest}: the registry has fewer than the expected {descriptor.size} bytes")
     if answer.status == 404:
         raise NotFound(f"blob {descriptor.digest} of {ref.familiar_name} not found: blob unknown to registry")
-    anonymous = not request.key.credentials
-    raise pull_refusal(answer.status, answer.body, ref, str(request), anonymous=anonymous)
+    raise pull_refusal(answer.status, answer.body, ref, str(request), hidden=_is_hidden(request.key, answer))
+
+
+def _is_hidden(key: Key, answer: Answer) -> bool:
+    challenges = parse_challenges((answer.headers.get("www-authenticate", ""),))
+    return not key.credentials or any(challenge.error for challenge in challenges)
 
 
 def _start(response: aiohttp.ClientResponse, offset: int, descriptor: Descriptor) -> int:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
+from typing import Protocol
 from urllib.parse import urlencode
 
 from yarl import URL
 
 from naru.errors import DataLoss, InvalidArgument, NaruError, Unavailable
+from naru.linux.threads import finish_in_thread
 from naru.oci.digest import Digest
 from naru.oci.image import Descriptor
 from naru.oci.reference import Reference
@@ -21,6 +23,14 @@ from naru.remote.auth import Credentials, repository_scope
 from naru.remote.faults import Interrupted, Unreachable
 from naru.remote.tokens import Key
 from naru.remote.transport import PIECE_BYTES, Answer, Request, Server, Transport
+
+
+class Readable(Protocol):
+    """A file that `read` of may block, in a thread."""
+
+    def read(self, count: int, /) -> bytes: ...
+
+    def close(self) -> None: ...
 
 
 async def _origin(transport: Transport, ref: Reference, question: str, what: str) -> Server:
@@ -37,15 +47,15 @@ async def push_blob(
     transport: Transport,
     ref: Reference,
     descriptor: Descriptor,
-    open_blob: Callable[[], int],
+    open_blob: Callable[[], int | Readable],
     on_bytes: Callable[[int], None],
     credentials: Credentials | None,
     mount_from: Reference | None,
 ) -> str:
     """The blob is in ref's repository when this returns how: "exists", "mounted" or "pushed".
 
-    `open_blob` gives a fresh read-only descriptor for each attempt, which is closed here. `on_bytes(n)`: n more bytes
-    were sent; negative when a broken upload begins again. Raises Unauthenticated, Forbidden, Unavailable, DataLoss.
+    `open_blob` gives a fresh read-only descriptor, or file, for each attempt, which is closed here; it must not block.
+    `on_bytes(n)`: n more bytes were sent; negative when a broken upload begins again. Raises Unauthenticated, Forbidden, Unavailable, DataLoss.
     """
     server = await _origin(transport, ref, "Head", f"blobs/{descriptor.digest}")
     key = Key(server.url, (repository_scope(ref.path, push=True),), credentials)
@@ -129,7 +139,7 @@ async def _upload(
     key: Key,
     location: str,
     descriptor: Descriptor,
-    open_blob: Callable[[], int],
+    open_blob: Callable[[], int | Readable],
     sent: _Sent,
 ) -> None:
     separator = "&" if "?" in location else "?"
@@ -145,20 +155,29 @@ async def _upload(
         raise refusal(answer.status, answer.body, f"failed to push blob {descriptor.digest}")
 
 
-async def _read_pieces(open_blob: Callable[[], int], descriptor: Descriptor, sent: _Sent) -> AsyncIterator[bytes]:
+async def _read_pieces(
+    open_blob: Callable[[], int | Readable], descriptor: Descriptor, sent: _Sent
+) -> AsyncIterator[bytes]:
     """The blob's bytes; exactly as many as stated, or DataLoss before the registry could take them for the blob."""
-    fd, offset = open_blob(), 0
+    opened, offset = open_blob(), 0
     try:
         while offset < descriptor.size:
-            # pread: were this cancelled and the descriptor's number used again, nobody else's stream would lose bytes.
-            piece = await asyncio.to_thread(os.pread, fd, min(descriptor.size - offset, PIECE_BYTES), offset)
+            count = min(descriptor.size - offset, PIECE_BYTES)
+            if isinstance(opened, int):
+                # pread: were this cancelled and the descriptor's number used again, nobody else's stream would lose bytes.
+                piece = await asyncio.to_thread(os.pread, opened, count, offset)
+            else:
+                piece = await finish_in_thread(opened.read, count)
             if not piece:
                 raise DataLoss(f"blob {descriptor.digest}: the store has {offset} bytes, expected {descriptor.size}")
             offset += len(piece)
             yield piece
             sent.add(len(piece))
     finally:
-        os.close(fd)
+        if isinstance(opened, int):
+            os.close(opened)
+        else:
+            opened.close()
 
 
 async def push_manifest(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from types import TracebackType
 from typing import Any
 
 import aiohttp
+from aiohttp import AddrInfoType
 from yarl import URL
 
 from naru.errors import Forbidden, Unavailable
@@ -44,6 +46,9 @@ class Limits:
     commit_s: float = 300.0  # from the last byte of an upload to the answer
     piece_s: float = (
         60.0  # one PIECE_BYTES of a blob, in either direction: a dripping peer does not hold a slot for ever
+    )
+    linger_s: float | None = (
+        None  # when nothing has come for so long, what there is is passed on; None: whole pieces only
     )
     retries: int = 4
     backoff_s: float = 0.25  # doubled each time
@@ -87,15 +92,34 @@ class Answer:
 class Transport:
     """Use it in an `async with`, or `close` it."""
 
-    def __init__(self, config: RegistryConfig, user_agent: str, limits: Limits) -> None:
+    def __init__(
+        self, config: RegistryConfig, user_agent: str, limits: Limits, *, check: Callable[[str], None] | None = None
+    ) -> None:
+        """`check` is asked about every address before it is connected to, and raises Forbidden: for servers whose users say
+        what they connect to."""
         self.config = config
         self.limits = limits
+        self._check = check
         self.tokens = TokenSource(self._ask, config.trusted_realms)
         self._servers: dict[Endpoint, Server] = {}
         self._by_url: dict[str, Server] = {}
         self._probing: dict[Endpoint, asyncio.Lock] = {}
-        self._session = self._open_session(user_agent, aiohttp.TCPConnector(limit=0))
-        self._guarded = self._open_session(user_agent, aiohttp.TCPConnector(limit=0, resolver=PublicResolver()))
+        self._session = self._open_session(user_agent, self._connector(None))
+        self._guarded = self._open_session(user_agent, self._connector(PublicResolver()))
+
+    def _connector(self, resolver: PublicResolver | None) -> aiohttp.TCPConnector:
+        checked_socket = self._checked_socket if self._check else None
+        return aiohttp.TCPConnector(limit=0, resolver=resolver, socket_factory=checked_socket)
+
+    def _checked_socket(self, address: AddrInfoType) -> socket.socket:
+        """Raises OSError: to aiohttp it is as if nobody listened there."""
+        assert self._check is not None
+        family, kind, protocol, _, where = address
+        try:
+            self._check(str(where[0]))
+        except Forbidden as error:
+            raise OSError(str(error)) from error
+        return socket.socket(family, kind, protocol)
 
     def _open_session(self, user_agent: str, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -246,18 +270,22 @@ class Transport:
 
         Raises Interrupted, after the piece that holds what came before the connection broke.
         """
+        clock, linger_s = asyncio.get_running_loop().time, self.limits.linger_s
         while True:
             piece: list[bytes] = []
             size = 0
             broken: Unavailable | None = None
             try:
                 with foreign_errors(str(request), response.url):
-                    async with asyncio.timeout(self.limits.piece_s):
+                    async with asyncio.timeout(self.limits.piece_s) as deadline:
                         while size < PIECE_BYTES and (chunk := await response.content.readany()):
                             piece.append(chunk)
                             size += len(chunk)
+                            if linger_s is not None:
+                                deadline.reschedule(clock() + linger_s)
             except Unavailable as error:
-                broken = error
+                if linger_s is None or not piece or not isinstance(error.__cause__, TimeoutError):
+                    broken = error
             if piece:
                 yield piece
             if broken is not None:

@@ -1,0 +1,79 @@
+"""Short-lived tokens of the API itself, which clients of Docker Hub log in for: `POST /v2/auth/token`, `POST /v2/users/login`.
+
+JWT signed by the key that signs the registry's tokens, of another audience, so that neither is good in place of the other. One says
+by which credential it was got, or of which password: with that, it ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from typing import Any
+
+import jwt
+
+from naru.errors import NotFound, Unauthenticated
+from naru.hub import accounts, credentials
+from naru.hub.authority import ISSUER, Authority
+from naru.hub.permissions import Principal
+from naru.registry.database import Connection, Database
+
+AUDIENCE = "naru-hub-api"
+TOKEN_S = 600
+_LEEWAY_S = 10
+
+
+class ApiTokens:
+    def __init__(self, authority: Authority, database: Database) -> None:
+        self._authority = authority
+        self._database = database
+
+    async def issue(self, principal: Principal) -> str:
+        """For somebody who has just shown who they are."""
+        now_s = int(time.time())
+        claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": principal.name, "iat": now_s, "exp": now_s + TOKEN_S}
+        return self._authority.seal({**claims, **await self._database.read(_origin, principal)})
+
+    async def principal(self, token: str) -> Principal:
+        """Whom it was issued to. Raises Unauthenticated."""
+        for key in self._authority.keys:
+            try:
+                claims = jwt.decode(
+                    token, key.public, list(key.algorithms), issuer=ISSUER, audience=AUDIENCE, leeway=_LEEWAY_S,
+                    options={"require": ["exp", "account", "credential", "password"]},
+                )  # fmt: skip
+            except (jwt.InvalidTokenError, ValueError):  # the second: half a surrogate pair
+                continue
+            found = await self._database.read(_principal, claims, time.time())
+            if found is not None:
+                return found
+        raise Unauthenticated("the token is unknown, expired or disabled")
+
+
+def _origin(c: Connection, principal: Principal) -> dict[str, Any]:
+    return {
+        "account": principal.account,
+        "credential": principal.credential,
+        "password": "" if principal.credential else _print_of_password(c, principal.account),
+    }
+
+
+def _print_of_password(c: Connection, account: int) -> str:
+    """Of its hash, which a new password changes."""
+    found = accounts.by_id(c, account)
+    known = accounts.secrets(c, found.name) if found else None
+    return hashlib.sha256((known.password or "").encode()).hexdigest()[:16] if known else ""
+
+
+def _principal(c: Connection, claims: dict[str, Any], now_s: float) -> Principal | None:
+    account = accounts.by_id(c, int(claims["account"]))
+    if account is None or account.is_disabled:
+        return None
+    if not claims["credential"]:
+        is_same = claims["password"] == _print_of_password(c, account.id)
+        return accounts.principal(c, account) if is_same else None
+    try:
+        credential = credentials.get(c, account.id, int(claims["credential"]))
+    except NotFound:
+        return None
+    return credentials.principal_of(c, account, credential) if credential.is_good(now_s) else None

@@ -1,0 +1,232 @@
+"""The authorisation server of the hub's registry: who comes with which credentials gets a token for what (distribution's "Docker
+Registry v2 authentication using a central service").
+
+GET with Basic or with nothing, and POST with OAuth2's form, as the clients of Docker and containerd speak them. A token lists the
+*intersection* of what was asked for and what is held; too little is no error here: the registry says so later. Tokens are JWT signed by
+a key that all instances share through the database, live five minutes, and are verified by `registry.tokens`.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import secrets
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+import jwt
+from aiohttp import web
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from naru.errors import NaruError, Unauthenticated
+from naru.hub import accounts, credentials, repositories, upstreams
+from naru.hub.identity import Identities
+from naru.hub.permissions import ANYBODY, EVERYTHING, Principal, RepositoryFacts, allowed, may_create
+from naru.oci.image import Json
+from naru.registry.access import Action, Caller, Want
+from naru.registry.context import json_answer
+from naru.registry.database import Connection, Database, one
+from naru.registry.errors import Refusal, refusal_of
+from naru.registry.routes import check_name
+from naru.registry.tokens import Key, TokenAccess
+
+TOKEN_PATH = "/token"
+SERVICE = ISSUER = "naru-hub"
+SCANNER = "+scanner"  # the subject of tokens for scanners: no account's name
+TOKEN_S = 300
+_ALGORITHM = "EdDSA"
+_SCOPES = 50
+_SCOPE = re.compile(r"(?P<type>[a-z]+)(?:\([a-z]+\))?:(?P<name>[^\s,]{1,300}):(?P<actions>[a-z*,]*)")
+_FORM_BYTES = 64 << 10
+_BASIC = "Basic "
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    type: str
+    name: str
+    actions: frozenset[str]
+
+    def to_json(self) -> Json:
+        return {"type": self.type, "name": self.name, "actions": sorted(self.actions)}
+
+
+def parse_scopes(texts: Iterable[str]) -> list[Scope]:
+    """Several in one text are separated by spaces; what is none is left out, as asking for nothing known gives nothing."""
+    found: list[Scope] = []
+    for text in (text for several in texts for text in several.split()):
+        match = _SCOPE.fullmatch(text)
+        if match and len(found) < _SCOPES:
+            found.append(Scope(match["type"], match["name"], frozenset(filter(None, match["actions"].split(",")))))
+    return found
+
+
+def granted(c: Connection, principal: Principal, scopes: Sequence[Scope]) -> list[Scope]:
+    """Of what was asked for, what is held; what is not held at all is left out."""
+    found = []
+    for scope in scopes:
+        if scope.type == "repository":
+            scope = replace(scope, name=repositories.spelled(scope.name))
+            held = _on_repository(c, principal, scope.name)
+        elif (
+            (scope.type, scope.name) == ("registry", "catalog") and principal.is_admin and principal.reach == EVERYTHING
+        ):
+            held = frozenset({"*"})
+        else:
+            continue
+        actions = held if "*" in scope.actions else held & scope.actions
+        if actions:
+            found.append(Scope(scope.type, scope.name, actions))
+    return found
+
+
+def _on_repository(c: Connection, principal: Principal, name: str) -> frozenset[str]:
+    try:
+        check_name(name)
+    except Refusal:
+        return frozenset()
+    facts = repositories.facts(c, name)
+    if facts is not None:
+        return allowed(principal, facts)
+    namespace = repositories.namespace_of(c, name)
+    if namespace is None:
+        return frozenset()
+    if upstreams.find(c, namespace.id) is not None:  # pulling makes it, as what it will be
+        return allowed(principal, RepositoryFacts(name, namespace.id, namespace.is_private)) & {"pull"}
+    return may_create(principal, namespace.id, name)
+
+
+def signing_key(c: Connection, fresh: str, now_s: float) -> tuple[str, str]:
+    """The id and the PEM of the newest key; of `fresh`, if there is none yet."""
+    sql = "SELECT id, private FROM signing_key ORDER BY created_at DESC LIMIT 1"
+    found = one(c.rows(sql))
+    if found is None:
+        key_id = secrets.token_hex(8)
+        c.run("INSERT INTO signing_key (id, private, created_at) VALUES (?, ?, ?)", key_id, fresh, now_s)
+        return key_id, fresh
+    return str(found[0]), str(found[1])
+
+
+class Authority:
+    def __init__(self, database: Database, identities: Identities, key_id: str, pem: str) -> None:
+        self._database = database
+        self._identities = identities
+        self._key_id = key_id
+        self._private = serialization.load_pem_private_key(pem.encode(), None)
+        self.keys = (Key(key_id, self._private.public_key(), (_ALGORITHM,)),)
+
+    @classmethod
+    async def open(cls, database: Database, identities: Identities) -> Authority:
+        encoding = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        fresh = Ed25519PrivateKey.generate().private_bytes(*encoding).decode()
+        return cls(database, identities, *await database.write(signing_key, fresh, time.time()))
+
+    def sign(self, subject: str, scopes: Sequence[Scope], now_s: float, *, life_s: int = TOKEN_S) -> str:
+        claims = {
+            "iss": ISSUER, "sub": subject, "aud": SERVICE, "exp": int(now_s) + life_s, "nbf": int(now_s) - 10, "iat": int(now_s),
+            "jti": secrets.token_hex(16), "access": [scope.to_json() for scope in scopes],
+        }  # fmt: skip
+        return self.seal(claims)
+
+    def seal(self, claims: Json) -> str:
+        """A JWT of these claims, which `keys` verify."""
+        return jwt.encode(claims, self._private, algorithm=_ALGORITHM, headers={"kid": self._key_id})  # type: ignore[arg-type]
+
+    async def serve(self, request: web.Request) -> web.Response:
+        """The handler of GET and POST."""
+        try:
+            response = await (self._post if request.method == "POST" else self._get)(request)
+        except NaruError as error:
+            refusal = refusal_of(error)
+            response = web.Response(
+                status=refusal.status, body=refusal.body(), content_type="application/json", headers=refusal.headers
+            )
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    async def _get(self, request: web.Request) -> web.Response:
+        authorization = request.headers.get("Authorization", "")
+        principal = ANYBODY
+        if authorization:
+            principal = await self._identities.by_basic(authorization, request.remote or "")
+        remember = request.query.get("offline_token") == "true"
+        answer = await self._answer(principal, request.query.getall("scope", []), remember, request.query)
+        return json_answer({"token": answer["access_token"], **answer})
+
+    async def _post(self, request: web.Request) -> web.Response:
+        """RFC 6749, 4.3 and 6. Raises Unauthenticated; Refusal UNSUPPORTED for another grant type."""
+        form = await _read_form(request)
+        address = request.remote or ""
+        kind = form.get("grant_type")
+        if kind == "refresh_token":
+            principal = await self._identities.by_secret(form.get("refresh_token", ""), address)
+        elif kind == "password":
+            pair = f"{form.get('username', '')}:{form.get('password', '')}".encode("utf-8", "surrogateescape")
+            principal = await self._identities.by_basic(_BASIC + base64.b64encode(pair).decode(), address)
+        else:
+            raise Refusal("UNSUPPORTED", "grant_type must be password or refresh_token", status=400)
+        remember = kind == "password" and form.get("access_type") == "offline"
+        answer = await self._answer(principal, [form.get("scope", "")], remember, form)
+        if kind == "refresh_token":
+            answer["refresh_token"] = form["refresh_token"]
+        return json_answer(answer)
+
+    async def _answer(self, principal: Principal, scopes: list[str], remember: bool, form: Mapping[str, Any]) -> Json:
+        """`remember`: with a token in place of the password, which the client keeps instead of it."""
+        now_s = time.time()
+        held = await self._database.read(granted, principal, parse_scopes(scopes))
+        issued_at = datetime.fromtimestamp(int(now_s), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        answer: Json = {
+            "access_token": self.sign(principal.name, held, now_s),
+            "expires_in": TOKEN_S,
+            "issued_at": issued_at,
+            "scope": " ".join(f"{scope.type}:{scope.name}:{','.join(sorted(scope.actions))}" for scope in held),
+        }
+        if remember and principal.account and not principal.credential:
+            client = str(form.get("client_id") or "docker")[:40]
+            answer["refresh_token"] = await self._database.write(_remember, principal.name, client, now_s)
+        return answer
+
+
+async def _read_form(request: web.Request) -> dict[str, str]:
+    """Raises Refusal SIZE_INVALID for more than a form of credentials can be."""
+    body = bytearray()
+    while chunk := await request.content.readany():
+        body += chunk
+        if len(body) > _FORM_BYTES:
+            raise Refusal("SIZE_INVALID", "form too large", status=413)
+    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+
+
+def _remember(c: Connection, name: str, client: str, now_s: float) -> str:
+    """A login that stands for the password: it can be seen, and ended, among the account's tokens."""
+    account = accounts.get(c, name)
+    label = f"{client} {datetime.fromtimestamp(now_s, UTC):%Y-%m-%d %H:%M}"
+    _, secret = credentials.create(c, account, credentials.LOGIN, label, EVERYTHING, now_s + credentials.LOGIN_S, now_s)
+    return secret
+
+
+class HubAccess(TokenAccess):
+    """The registry's side: it believes the hub's tokens, and knows what is public."""
+
+    def __init__(self, authority: Authority, database: Database) -> None:
+        super().__init__(TOKEN_PATH, SERVICE, ISSUER, authority.keys, time.time)
+        self._database = database
+
+    async def readable(self, caller: Caller, names: Sequence[str]) -> list[str]:
+        if self.may(caller, Want(Action.CATALOG)):
+            return list(names)
+        public = await self._database.read(repositories.public_among, names)
+        return [name for name in names if name in public or self.may(caller, Want(Action.PULL, name))]
+
+
+def check_account(principal: Principal) -> Principal:
+    """Raises Unauthenticated for nobody in particular."""
+    if not principal.account:
+        raise Unauthenticated("authentication required")
+    return principal

@@ -1,0 +1,118 @@
+"""Who somebody is: a name with a password, or a secret that stands for an account. Nothing here says what they may do.
+
+Passwords are slow to verify on purpose; what has been found right is remembered for some minutes under a key of this process, as long
+as the account's hash stays what it was. Whoever guesses is slowed down: by name and by address.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import secrets
+import time
+
+from naru.errors import Unauthenticated
+from naru.hub import accounts, credentials, passwords
+from naru.hub.permissions import Principal
+from naru.hub.ratelimit import Limiter, Window, address_key
+from naru.registry.database import Database
+from naru.registry.errors import Refusal
+
+_REMEMBERED_S = 300.0
+_REMEMBERED = 4096
+_FAILURES = Window(10, 300)
+_WRONG = "incorrect username or password"
+
+
+class Identities:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._key = secrets.token_bytes(32)
+        self._right: dict[bytes, float] = {}  # digest of (name, password, hash) → until when
+        self._failures = Limiter(_FAILURES)
+
+    async def by_password(self, name: str, password: str, address: str) -> accounts.Secrets:
+        """The account, its second factor not yet asked for. Raises Unauthenticated; Refusal TOOMANYREQUESTS after ten failures in
+        five minutes, right or wrong."""
+        now_s = time.time()
+        self._check_failures(name, address, now_s)
+        found = await self._database.read(accounts.secrets, name)
+        hashed = found.password if found and not found.account.is_disabled else None
+        remembered = hashlib.blake2b(f"{name}\0{password}\0{hashed}".encode("utf-8", "surrogateescape"), key=self._key)
+        if hashed is not None and self._right.get(remembered.digest(), 0.0) > now_s:
+            assert found is not None
+            return found
+        if not await passwords.verify_password(hashed, password) or found is None:
+            self._note_failure(name, address, now_s)
+            raise Unauthenticated(_WRONG)
+        while len(self._right) >= _REMEMBERED:
+            del self._right[next(iter(self._right))]
+        self._right[remembered.digest()] = now_s + _REMEMBERED_S
+        return found
+
+    async def by_secret(self, secret: str, address: str, *, name: str = "") -> Principal:
+        """Whom a token stands for. With a name, that must be its account's, or `ORGANIZATION+ROBOT`. Raises Unauthenticated."""
+        now_s = time.time()
+        self._check_failures("", address, now_s)
+        found = await self._database.read(credentials.principal, secret, now_s)
+        if found is None or (name and name not in _names(*found)):
+            self._note_failure("", address, now_s)
+            raise Unauthenticated("incorrect username, or a token that is unknown, expired or disabled")
+        principal, credential = found
+        if credentials.wants_note(credential, now_s):
+            await self._database.note(credentials.used, credential.id, now_s)
+        return principal
+
+    async def by_basic(self, authorization: str, address: str) -> Principal:
+        """As the docker client says who its user is (RFC 7617): a password, or a token in its place.
+
+        Raises Unauthenticated, also for a password where a second factor is wanted: there, only tokens are good.
+        """
+        name, password = _basic(authorization)
+        if credentials.is_secret(password):
+            return await self.by_secret(password, address, name=name)
+        found = await self.by_password(name, password, address)
+        if found.totp_secret is not None:
+            raise Unauthenticated(
+                "this account has a second factor: log in with a personal access token as the password"
+            )
+        return await self._database.read(accounts.principal, found.account)
+
+    def check_second_step(self, name: str, address: str) -> None:
+        """Raises Refusal TOOMANYREQUESTS after as many wrong codes as wrong passwords."""
+        self._check_failures(name, address, time.time())
+
+    def note_wrong_code(self, name: str, address: str) -> None:
+        self._note_failure(name, address, time.time())
+
+    def _check_failures(self, name: str, address: str, now_s: float) -> None:
+        for key in (f"name:{name}", f"address:{address_key(address)}" if address else "address:"):
+            verdict = self._failures.peek(key, now_s)
+            if not verdict.remaining and key not in ("name:", "address:"):
+                headers = {"Retry-After": str(int(verdict.retry_after_s) + 1)}
+                raise Refusal("TOOMANYREQUESTS", "too many failed logins: try again later", headers=headers)
+
+    def _note_failure(self, name: str, address: str, now_s: float) -> None:
+        for key in (f"name:{name}", f"address:{address_key(address)}" if address else "address:"):
+            self._failures.take(key, now_s)
+
+
+def _names(principal: Principal, credential: credentials.Credential) -> tuple[str, ...]:
+    if credential.kind == credentials.ROBOT:
+        return (principal.name, principal.name.partition("+")[0])
+    return (principal.name,)
+
+
+def _basic(authorization: str) -> tuple[str, str]:
+    """Raises Unauthenticated."""
+    scheme, _, value = authorization.partition(" ")
+    try:
+        name, colon, password = (
+            base64.b64decode(value.strip(), validate=True).decode("utf-8", "surrogateescape").partition(":")
+        )
+    except (binascii.Error, ValueError):
+        name, colon, password = "", "", ""
+    if not colon or scheme.lower() != "basic":
+        raise Unauthenticated("not Basic credentials")
+    return name, password

@@ -1,0 +1,94 @@
+"""Requests of the hub to places that its users name: to public addresses only, unless its owner says otherwise; no redirects followed.
+
+The address that was checked is the address that is connected to: aiohttp is given a resolver that lets nothing else through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from naru.errors import Forbidden, InvalidArgument, Unavailable
+from naru.hub.webhooktargets import check_target, target_of
+
+_CONNECT_S, _TOTAL_S = 10.0, 30.0
+_ANSWER_BYTES = 4 << 20
+
+
+class CheckedResolver(AbstractResolver):
+    def __init__(self, allow_private: bool) -> None:
+        self._allow_private = allow_private
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Raises OSError for a name without an address, or with one that is out of bounds."""
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
+        addresses = [str(entry[4][0]) for entry in found]
+        url = f"http://[{host}]/" if ":" in host else f"http://{host}/"
+        try:
+            check_target(url, addresses, self._allow_private)
+        except (Forbidden, InvalidArgument) as error:
+            raise OSError(str(error)) from error
+        return [
+            ResolveResult(
+                hostname=host, host=address, port=port, family=entry[0], proto=entry[2],
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for entry, address in zip(found, addresses, strict=True)
+        ]  # fmt: skip
+
+    async def close(self) -> None:
+        return None
+
+
+class Outbound:
+    """`allow_private`: whether the hub may be sent into the network it stands in."""
+
+    def __init__(self, allow_private: bool = False) -> None:
+        self._allow_private = allow_private
+        self._session: aiohttp.ClientSession | None = None
+
+    def check(self, url: str) -> None:
+        """As far as can be said without resolving its name. Raises InvalidArgument, Forbidden."""
+        target = target_of(url)
+        if target.host[0].isdigit() or ":" in target.host:
+            check_target(url, [target.host], self._allow_private)
+
+    @asynccontextmanager
+    async def request(
+        self, method: str, url: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Raises Unavailable if nobody answers, InvalidArgument and Forbidden as `check`."""
+        self.check(url)
+        if self._session is None:
+            connector = aiohttp.TCPConnector(resolver=CheckedResolver(self._allow_private), use_dns_cache=False)
+            timeout = aiohttp.ClientTimeout(total=_TOTAL_S, sock_connect=_CONNECT_S)
+            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False)
+        try:
+            async with self._session.request(
+                method, url, data=body, headers=headers, allow_redirects=False
+            ) as response:
+                yield response
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise Unavailable(f"{url}: {error or type(error).__name__}") from error
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+
+async def read_limited(response: aiohttp.ClientResponse, limit_bytes: int = _ANSWER_BYTES) -> bytes:
+    """Its body. Raises Unavailable if it is larger."""
+    data = await response.content.read(limit_bytes + 1)
+    while len(data) <= limit_bytes and (more := await response.content.read(limit_bytes + 1 - len(data))):
+        data += more
+    if len(data) > limit_bytes:
+        raise Unavailable(f"{response.url}: the answer is larger than {limit_bytes} bytes")
+    return data
