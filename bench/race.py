@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 from naru.oci.digest import Digest
 from naru.oci.image import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Descriptor, Manifest, dump_json
 
-CLIENTS, REPOSITORIES, LAYERS, TAGS = 8, 4, 24, 6
+CLIENTS, REPOSITORIES, LAYERS, TAGS = 8, 4, 250, 6
 GRACE_S = 10.0
 
 

@@ -194,3 +194,16 @@ async def test_a_name_without_a_namespace_is_an_official_one(hub_settings: Setti
                 await peer.token(ann, f"repository:{name}:pull", "repository:ann/x:pull,push"),
             )
             assert answer.status == 201
+
+
+async def test_logging_in_by_an_address_that_is_ones_own_alone(hub_settings: Settings) -> None:
+    async with peering(hub_settings) as peer:
+        for name in ("ann", "bob"):
+            await peer.user(name)
+        address = "ann@example.org"
+        await peer.hub.database.write(lambda c: accounts.update(c, accounts.get(c, "ann").id, email=address))
+        assert access(await peer.token(basic(address, PASSWORD), "repository:ann/x:push")) == [
+            ("repository:ann/x", ["push"])
+        ]
+        await peer.hub.database.write(lambda c: accounts.update(c, accounts.get(c, "bob").id, email=address))
+        assert (await peer.ask("GET", "/token", basic(address, PASSWORD))).status == 401

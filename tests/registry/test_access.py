@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import datetime
+import io
 import ipaddress
 import json
 import os
@@ -23,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
 from naru.errors import InvalidArgument
+from naru.oci.digest import Digest
 from naru.registry.access import Access, Action, Caller, Want
 from naru.registry.errors import Refusal
 from naru.registry.htpasswd import HtpasswdAccess, read
@@ -314,11 +316,29 @@ def test_https_and_a_new_certificate_without_a_restart(tmp_path: Path) -> None:
         async with aiohttp.ClientSession() as session, session.get(url, ssl=trust) as response:
             return response.status
 
+    async def blob(address: str) -> None:
+        """Without sendfile, and the same."""
+        import ssl
+
+        trust = ssl.create_default_context(cafile=str(cert))
+        data = bytes(range(256)) * 9000
+        url, uploads = f"https://{address}/v2/a/blobs/{Digest.of(data)}", f"https://{address}/v2/a/blobs/uploads/"
+        async with aiohttp.ClientSession() as session:
+            async with session.post(f"{uploads}?digest={Digest.of(data)}", data=io.BytesIO(data), ssl=trust) as answer:
+                assert answer.status == 201
+            async with session.get(url, ssl=trust) as answer:
+                assert (answer.status, await answer.read()) == (200, data)
+            async with session.get(url, ssl=trust, headers={"Range": "bytes=1000-2000000"}) as answer:
+                assert (answer.status, await answer.read()) == (206, data[1000:2000001])
+            async with session.get(url, ssl=trust, headers={"Range": "bytes=9999999-"}) as answer:
+                assert answer.status == 416
+
     async def main() -> None:
         issue()
         async with running(Settings("127.0.0.1:0", str(tmp_path / "data"), str(cert), str(key))) as served:
             assert served.tls is not None and served.url.startswith("https://")
             assert await status(served.address) == 200
+            await blob(served.address)
             issue()
             with pytest.raises(aiohttp.ClientSSLError):
                 await status(served.address)

@@ -182,9 +182,11 @@ class Secrets:
 
 
 def secrets(c: Connection, name: str) -> Secrets | None:
-    sql = f"SELECT {_COLUMNS}, password, totp_secret, totp_step FROM account WHERE name = ? OR (email = ? AND email <> '')"
-    found = one(c.rows(sql, name, name))
-    return Secrets(_account(found[:-3]), *found[-3:]) if found else None
+    """By name, or by an e-mail address that is one account's alone: anybody may say that an address is theirs."""
+    column = "email" if "@" in name else "name"
+    sql = f"SELECT {_COLUMNS}, password, totp_secret, totp_step FROM account WHERE {column} = ? LIMIT 2"
+    found = c.rows(sql, name)
+    return Secrets(_account(found[0][:-3]), *found[0][-3:]) if len(found) == 1 else None
 
 
 def set_recovery_codes(c: Connection, account: int, digests: list[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 import aiohttp
 from aiohttp import web
@@ -35,6 +36,9 @@ async def get(context: Context) -> web.StreamResponse:
         await context.storage.promise(repository, digest)
         return head(digest, blob.size_bytes)
     match await asyncio.to_thread(context.storage.where, blob):
+        case File(path) if streaming.is_encrypted(context.request):
+            source = Stream(partial(streaming.open_file, path))
+            return await streaming.send(context.request, source, blob.size_bytes, str(digest), headers)
         case File(path):
             return web.FileResponse(path, chunk_size=_PIECE_BYTES, headers=headers)
         case Redirect(url):
