@@ -185,7 +185,8 @@ def who() -> Who:
 @asynccontextmanager
 async def landing(root: Any, **more: Any) -> AsyncIterator[Landing]:
     address = more.pop("listen", "127.0.0.1:0")
-    settings = Settings(RegistrySettings(address, str(root)), **more)
+    stored = {name: more.pop(name) for name in ("database", "blobs") if name in more}
+    settings = Settings(RegistrySettings(address, str(root), **stored), **more)
     async with AsyncExitStack() as undo:
         hub = await undo.enter_async_context(opened_hub(settings))
         bound = await listen(undo, make_app(hub), address, None)

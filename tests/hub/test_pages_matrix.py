@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import postgresql
+import pytest
 from landing import Landing, landing
 
 from naru.hub import credentials
@@ -153,3 +155,19 @@ def test_no_page_is_forgotten() -> None:
     paths = [path.partition("?")[0] for path in PAGES]
     forgotten = [shape for shape in shapes if not any(re.fullmatch(shape, path) for path in paths)]
     assert forgotten == []
+
+
+@pytest.mark.slow
+async def test_every_page_on_postgresql(tmp_path: Path) -> None:
+    with postgresql.server() as url:
+        async with landing(tmp_path, database=url.format("postgres"), blobs=str(tmp_path / "blobs")) as here:
+            digest, robot = await _filled(here)
+            root = await here.visitor("root")
+            for path, statuses in PAGES.items():
+                assert (await root.get(path.replace("DIGEST", digest))).status == statuses[-1], path
+            for query in ("q=v", "q=%25_", "sort=-pushed", "sort=-name&page=2"):
+                assert (await root.get(f"/r/acme/web/-/tags?{query}")).status == 200
+            for path, (fields, statuses) in list(FORMS.items())[:-1]:
+                given = {name: value.replace("NEW", "new-root") for name, value in fields.items()}
+                answer = await root.post(path.replace("ROBOT", robot).replace("NEW", "new-"), given)
+                assert answer.status == statuses[-1], path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import jinja2
@@ -26,12 +27,11 @@ class Templates:
         )  # fmt: skip
         self._environment.globals["asset"] = asset
         self._environment.globals["charts"] = charts
-        self._environment.filters["short"] = short
-        self._environment.filters["pretty"] = pretty
+        self._environment.filters.update(short=short, pretty=pretty, mention=mention, details=details)
 
-    def render(self, name: str, language: Language, **values: Any) -> bytes:
+    def render(self, template: str, language: Language, /, **values: Any) -> bytes:
         """Half characters, which JSON of strangers may hold, become question marks."""
-        text = self._environment.get_template(name).render(t=language, lang=language.code, **values)
+        text = self._environment.get_template(template).render(t=language, lang=language.code, **values)
         return text.encode("utf-8", "replace")
 
 
@@ -43,6 +43,24 @@ def safe(html: str) -> Markup:
 def short(digest: str) -> str:
     """The first twelve digits."""
     return digest.partition(":")[2][:12] or digest[:12]
+
+
+def mention(text: str) -> str:
+    """A digest by its first digits, anything else as it is."""
+    return f"sha256:{short(text)}" if text.startswith("sha256:") else text
+
+
+def details(told: dict[str, Any]) -> list[tuple[str, str]]:
+    """What an audit entry tells besides, short enough for a line."""
+    found = []
+    for name, value in told.items():
+        if value in (None, "", []) or name == "media_type":
+            continue
+        if name.endswith("_at") and isinstance(value, int | float):
+            value = datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M")
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        found.append((name, mention(text)[:300]))
+    return found
 
 
 def pretty(value: Any) -> str:

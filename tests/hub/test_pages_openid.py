@@ -1,0 +1,74 @@
+"""Logging in elsewhere, as the pages do it; what is said to the provider is in test_oidc.py."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import urlencode
+
+from landing import Landing, Visitor, landing
+from test_oidc import TestProvider, providing
+
+from naru.hub import accounts
+from naru.hub.oidc import OpenIdConnect
+
+
+def _site(openid: OpenIdConnect) -> dict[str, object]:
+    return {"oidc": openid.provider, "allow_private": True}
+
+
+async def _come_back(visitor: Visitor, there: TestProvider, url: str) -> tuple[int, str]:
+    answer = await visitor.get(f"/oidc/callback?{urlencode(there.authorize(url))}")
+    return answer.status, answer.headers.get("Location", "")
+
+
+async def _subject(here: Landing, name: str) -> str | None:
+    def ask(c: object) -> object:
+        return c.rows("SELECT oidc_subject FROM account WHERE name = ?", name)[0][0]  # type: ignore[attr-defined]
+
+    return await here.hub.database.read(ask)  # type: ignore[arg-type, return-value]
+
+
+async def test_a_stranger_gets_an_account_and_is_known_the_next_time(tmp_path: Path) -> None:
+    async with providing() as (there, openid), landing(tmp_path, **_site(openid)) as here:
+        await here.person("root")
+        for _ in range(2):
+            visitor = await here.visitor()
+            assert "/oidc/login" in (await visitor.get("/login")).text
+            begun = await visitor.get("/oidc/login")
+            assert begun.status == 303 and begun.headers["Location"].startswith(there.issuer)
+            assert "HttpOnly" in begun.headers["Set-Cookie"]
+            assert await _come_back(visitor, there, begun.headers["Location"]) == (303, "/")
+            assert "ann-lee" in (await visitor.get("/settings")).text
+            assert "naru_openid" not in visitor.cookies
+        assert await here.hub.database.read(accounts.count, accounts.USER) == 2
+
+
+async def test_who_has_not_begun_here_does_not_finish_here(tmp_path: Path) -> None:
+    async with providing() as (there, openid), landing(tmp_path, **_site(openid)) as here:
+        mine, theirs = await here.visitor(), await here.visitor()
+        begun = await theirs.get("/oidc/login")
+        await mine.get("/oidc/login")
+        status, _ = await _come_back(mine, there, begun.headers["Location"])
+        assert status == 403 and "naru_session" not in mine.cookies
+        assert (await (await here.visitor()).get("/oidc/callback")).status == 403
+
+
+async def test_tying_takes_a_form(tmp_path: Path) -> None:
+    """A link that somebody is made to follow ties nothing to the account they are logged in to."""
+    async with providing() as (there, openid), landing(tmp_path, **_site(openid)) as here:
+        await here.person("root")
+        visitor = await here.visitor("root")
+        begun = await visitor.get("/oidc/login")
+        await _come_back(visitor, there, begun.headers["Location"])
+        assert await _subject(here, "root") is None
+
+        there.claims["sub"] = "another"
+        visitor = await here.visitor("root")
+        page = await visitor.post("/oidc/tie", {"action": "tie"})
+        found = re.search(rf'href="({re.escape(there.issuer)}[^"]+)"', page.text)
+        assert page.status == 200 and found
+        assert await _come_back(visitor, there, found[1].replace("&amp;", "&")) == (303, "/settings/security")
+        assert await _subject(here, "root") == f"{there.issuer}#another"
+        assert (await visitor.post("/oidc/tie", {"action": "untie"})).status == 303
+        assert await _subject(here, "root") is None
