@@ -12,10 +12,10 @@ from typing import Any
 
 import aiohttp
 
-from naru.hub import accounts, passwords
 from naru.hub.pages.visit import SESSION
 from naru.hub.parts import Hub
-from naru.hub.permissions import EVERYTHING, Principal
+from naru.hub.people import accounts, passwords
+from naru.hub.people.permissions import EVERYTHING, Principal
 from naru.hub.server import Settings, make_app, opened_hub
 from naru.hub.services import people, sessions
 from naru.hub.services.who import Who

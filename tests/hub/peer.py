@@ -14,10 +14,10 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from naru.hub import accounts, credentials, passwords
-from naru.hub.accounts import Account
 from naru.hub.parts import Hub
-from naru.hub.permissions import Reach, parse_scope
+from naru.hub.people import accounts, credentials, passwords
+from naru.hub.people.accounts import Account
+from naru.hub.people.permissions import Reach, parse_scope
 from naru.hub.server import Settings, make_app, opened_hub
 from naru.oci.digest import Digest
 from naru.oci.image import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Descriptor, Manifest
@@ -61,7 +61,12 @@ class Peer:
             sent["Authorization"] = authorization
         url = path if path.startswith("http") else self.url + path
         async with self._session.request(
-            method, url, data=io.BytesIO(data) if data else data, headers=sent, allow_redirects=False, skip_auto_headers=["Content-Type"]
+            method,
+            url,
+            data=io.BytesIO(data) if data else data,
+            headers=sent,
+            allow_redirects=False,
+            skip_auto_headers=["Content-Type"],
         ) as answer:
             return Answer(answer.status, answer.headers, await answer.read())
 

@@ -11,10 +11,11 @@ import pytest
 from peer import PASSWORD, Peer, basic, peering
 from world import ask, logins, make
 
-from naru.hub import accounts, credentials, repositories, totp
 from naru.hub.api import ROUTES, openapi
 from naru.hub.api.routes import PREFIX, Table
-from naru.hub.permissions import Reach
+from naru.hub.catalog import repositories
+from naru.hub.people import accounts, credentials, totp
+from naru.hub.people.permissions import Reach
 from naru.hub.server import Settings
 from naru.registry.database import Connection
 

@@ -10,12 +10,12 @@ import pytest
 from peer import PASSWORD, Peer, basic, peering
 from world import WHO, ask, logins, make
 
-from naru.hub import accounts, credentials, passwords
-from naru.hub.accounts import RESERVED
 from naru.hub.api import dockerhub
 from naru.hub.api.dockerhub import Login
 from naru.hub.api.routes import Route
 from naru.hub.api.tokens import ApiTokens
+from naru.hub.people import accounts, credentials, passwords
+from naru.hub.people.accounts import RESERVED
 from naru.hub.server import Settings
 from naru.registry.database import Connection
 

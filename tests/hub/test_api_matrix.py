@@ -13,10 +13,10 @@ import pytest
 from peer import peering
 from world import BY_KEY, WHO, ask, body_of, logins, make, path_of
 
-from naru.hub import credentials
 from naru.hub.api import ROUTES
 from naru.hub.api.fields import Anything, Field, Flag, ListOf, Number, OrNull, Text, Time, Type
 from naru.hub.api.openapi import answer_of
+from naru.hub.people import credentials
 from naru.hub.server import Settings
 
 # In the order of WHO: anonymous, stranger, reader, writer, editor, owner, admin, robot, and the owner's tokens of scope public, read,

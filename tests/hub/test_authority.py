@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 import jwt
 from peer import PASSWORD, Peer, basic, peering
 
-from naru.hub import accounts, credentials
 from naru.hub.authority import parse_scopes
-from naru.hub.permissions import Reach
+from naru.hub.people import accounts, credentials
+from naru.hub.people.permissions import Reach
 from naru.hub.server import Settings
 from naru.oci.digest import Digest
 

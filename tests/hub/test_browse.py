@@ -7,7 +7,8 @@ import pytest
 from landing import Landing, landing
 
 from naru.errors import InvalidArgument, NotFound
-from naru.hub import browse, referrers
+from naru.hub import browse
+from naru.hub.catalog import referrers
 from naru.hub.services import people
 from naru.oci.image import OCI_MANIFEST, Descriptor, dump_json
 from naru.registry.access import Caller

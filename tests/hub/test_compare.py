@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from naru.hub.compare import Change, compare
+from naru.hub.catalog.compare import Change, compare
 from naru.oci.digest import Digest
 from naru.oci.image import OCI_LAYER_GZIP, Descriptor
 

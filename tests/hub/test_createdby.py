@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from naru.hub.createdby import DEFAULT_SHELL, commented, recover
+from naru.hub.catalog.createdby import DEFAULT_SHELL, commented, recover
 
 BASH = "/bin/bash -o pipefail -c"
 

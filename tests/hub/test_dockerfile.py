@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from naru.hub.dockerfile import Step, recovered_text, steps
+from naru.hub.catalog.dockerfile import Step, recovered_text, steps
 from naru.oci.digest import Digest
 from naru.oci.image import OCI_LAYER_GZIP, Descriptor, ImageConfig, dump_json
 

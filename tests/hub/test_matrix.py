@@ -8,8 +8,9 @@ from __future__ import annotations
 import pytest
 from peer import Peer, basic, peering
 
-from naru.hub import accounts, credentials, repositories
-from naru.hub.permissions import Level, Reach
+from naru.hub.catalog import repositories
+from naru.hub.people import accounts, credentials
+from naru.hub.people.permissions import Level, Reach
 from naru.hub.server import Settings
 from naru.oci.digest import Digest
 from naru.registry.access import Action

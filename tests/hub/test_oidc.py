@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as new_rsa
 
 from naru.errors import Conflict, Forbidden, Unavailable
-from naru.hub import accounts
-from naru.hub.oidc import Identity, OpenIdConnect, Provider
 from naru.hub.outbound import Outbound
-from naru.hub.permissions import ANYBODY
+from naru.hub.people import accounts
+from naru.hub.people.oidc import Identity, OpenIdConnect, Provider
+from naru.hub.people.permissions import ANYBODY
 from naru.hub.services import openid
 from naru.hub.services.who import Who
 from naru.registry.database import Database, open_database

@@ -16,7 +16,7 @@ import pytest
 from landing import PASSWORD, Landing, landing
 from playwright.async_api import Page, async_playwright, expect
 
-from naru.hub import totp
+from naru.hub.people import totp
 from naru.oci.digest import Digest
 from naru.oci.image import OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST, Descriptor, Manifest
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from naru.errors import InvalidArgument
-from naru.hub import qr
-from naru.hub.pages import charts
+from naru.hub.pages import charts, qr
 
 
 @dataclass

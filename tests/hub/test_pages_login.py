@@ -6,7 +6,7 @@ from pathlib import Path
 
 from landing import PASSWORD, Visitor, landing
 
-from naru.hub import totp
+from naru.hub.people import totp
 
 ADA = {"name": "ada", "email": "ada@example.org", "password": PASSWORD, "again": PASSWORD}
 

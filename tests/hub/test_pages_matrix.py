@@ -9,9 +9,9 @@ import postgresql
 import pytest
 from landing import Landing, landing
 
-from naru.hub import credentials
 from naru.hub.pages import ROUTES
-from naru.hub.permissions import Level
+from naru.hub.people import credentials
+from naru.hub.people.permissions import Level
 from naru.hub.services import people, repos
 
 WHO = ("", "stranger", "reader", "writer", "member", "owner", "root")  # "": anonymous

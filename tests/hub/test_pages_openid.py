@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 from landing import Landing, Visitor, landing
 from test_oidc import TestProvider, providing
 
-from naru.hub import accounts
-from naru.hub.oidc import OpenIdConnect
+from naru.hub.people import accounts
+from naru.hub.people.oidc import OpenIdConnect
 
 
 def _site(openid: OpenIdConnect) -> dict[str, object]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from landing import Landing, landing
 
-from naru.hub import readme
+from naru.hub.catalog import readme
 from naru.hub.pages import ROUTES
 from naru.hub.pages.visit import local
 from naru.hub.services import people, repos

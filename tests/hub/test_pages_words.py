@@ -3,12 +3,13 @@ from __future__ import annotations
 import os
 import re
 
-from naru.hub import deliveries, referrers, scans
-from naru.hub.accounts import BADGES
+from naru.hub.catalog import referrers
+from naru.hub.catalog.repositories import CATEGORIES
 from naru.hub.pages import admin, assets, home, rendering, site, tags
 from naru.hub.pages.words import WORDS, Language, choose, places
-from naru.hub.permissions import ACTIONS, ROLES, SCOPES
-from naru.hub.repositories import CATEGORIES
+from naru.hub.peers import deliveries, scans
+from naru.hub.people.accounts import BADGES
+from naru.hub.people.permissions import ACTIONS, ROLES, SCOPES
 
 _PAGES = os.path.dirname(rendering.__file__)
 _SAID = re.compile(r"\bt\('([^']+)'(\s*~)?")

@@ -10,7 +10,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from naru.errors import DataLoss, InvalidArgument, Unavailable
-from naru.hub.passwords import check_password, hash_password, needs_rehash, verify_password
+from naru.hub.people.passwords import check_password, hash_password, needs_rehash, verify_password
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # what a hub of long ago might have stored
 

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from naru.errors import InvalidArgument
-from naru.hub.permissions import (
+from naru.hub.people.permissions import (
     ANYBODY,
     EVERYTHING,
     SCOPES,
@@ -89,7 +89,9 @@ def test_grants_count_for_whom_they_were_made(kind: str, holder: int) -> None:
 
 
 def test_robots_do_what_they_were_given_and_read_what_is_public() -> None:
-    reach = Reach(grants={"acme/*": frozenset({"push"}), "acme/web": frozenset({"pull"}), "other/tool": frozenset({"delete"})})
+    reach = Reach(
+        grants={"acme/*": frozenset({"push"}), "acme/web": frozenset({"pull"}), "other/tool": frozenset({"delete"})}
+    )
     robot = Principal(ORG, "acme+ci", reach=reach)
     for name, is_private, expected in (
         ("acme/web", True, {"pull", "push"}), ("acme/api", True, {"push"}), ("acme/api", False, {"pull", "push"}),
@@ -131,7 +133,9 @@ def test_permissions_that_are_none_are_refused_by_name(value: object) -> None:
 
 def test_what_is_kept_is_what_it_was() -> None:
     reaches = [parse_scope(scope) for scope in SCOPES]
-    reaches += [parse_robot_grants([{"repository": "a/*", "actions": ["pull"]}, {"repository": "b/c", "actions": ["push"]}])]
+    reaches += [
+        parse_robot_grants([{"repository": "a/*", "actions": ["pull"]}, {"repository": "b/c", "actions": ["push"]}])
+    ]
     for one, other in itertools.product(reaches, reaches):
         assert (load_reach(dump_reach(one)) == other) == (one == other)
     with pytest.raises(InvalidArgument):

@@ -10,7 +10,7 @@ from test_retain import as_user
 
 from naru.errors import Conflict, Forbidden, InvalidArgument, NotFound, Unauthenticated
 from naru.hub import audit
-from naru.hub.permissions import ANYBODY
+from naru.hub.people.permissions import ANYBODY
 from naru.hub.server import Settings
 from naru.hub.services import policies
 from naru.hub.services.who import Who

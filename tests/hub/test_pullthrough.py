@@ -17,8 +17,10 @@ from peer import Peer, peering
 from shelf import CONFIG, Shelf, until, wait_quiet
 
 from naru.errors import InvalidArgument
-from naru.hub import accounts, audit, images, repositories, upstreams
-from naru.hub.remotes import Place, registry_url
+from naru.hub import audit
+from naru.hub.catalog import images, repositories, upstreams
+from naru.hub.people import accounts
+from naru.hub.places import Place, registry_url
 from naru.hub.server import Settings
 from naru.oci.digest import Digest
 from naru.registry import records

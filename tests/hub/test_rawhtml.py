@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from naru.errors import InvalidArgument
-from naru.hub.rawhtml import RawHtml
+from naru.hub.catalog.rawhtml import RawHtml
 
 
 def rewritten(*sources: str) -> str:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from naru.errors import InvalidArgument
-from naru.hub.rawhtml import TAGS
-from naru.hub.readme import MAX_BYTES, render
+from naru.hub.catalog.rawhtml import TAGS
+from naru.hub.catalog.readme import MAX_BYTES, render
 
 
 class Page(HTMLParser):

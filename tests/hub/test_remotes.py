@@ -17,7 +17,8 @@ from handmade import Answer, RawServer, Seen, reply
 from shelf import Shelf, until
 
 from naru.errors import DataLoss, Forbidden, InvalidArgument, NotFound, Unavailable
-from naru.hub.remotes import IMPATIENT, Place, Remote
+from naru.hub.peers.remotes import IMPATIENT, Remote
+from naru.hub.places import Place
 from naru.oci.digest import Digest
 from naru.oci.image import OCI_LAYER, OCI_MANIFEST, Descriptor
 from naru.registry.server import Settings, running

@@ -16,11 +16,12 @@ from shelf import Shelf, until, wait_quiet
 from test_retain import as_user, push_index
 
 from naru.errors import Conflict, Forbidden, InvalidArgument
-from naru.hub import audit, deliveries, jobs, replications
+from naru.hub import audit, jobs
 from naru.hub.jobs import Job, Retry
-from naru.hub.remotes import Place
-from naru.hub.replicate import Replicator
-from naru.hub.replications import Rule
+from naru.hub.peers import deliveries, replications
+from naru.hub.peers.replicate import Replicator
+from naru.hub.peers.replications import Rule
+from naru.hub.places import Place
 from naru.hub.server import Settings
 from naru.hub.services import policies, repos
 from naru.oci.digest import Digest
@@ -240,7 +241,7 @@ async def test_where_nothing_is_copied_to(hub_settings: Settings, tmp_path: Path
 
 
 def check(c: Connection, name: str) -> None:
-    from naru.hub.replicate import _check_target
+    from naru.hub.peers.replicate import _check_target
 
     _check_target(c, name)
 

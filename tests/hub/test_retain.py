@@ -11,9 +11,11 @@ from peer import Peer, peering
 from shelf import wait_quiet
 
 from naru.errors import Forbidden, InvalidArgument, NotFound
-from naru.hub import audit, jobs, repositories, retain
+from naru.hub import audit, jobs
+from naru.hub.catalog import repositories
 from naru.hub.jobs import Job
-from naru.hub.retain import JOB, Retainer
+from naru.hub.policies import retain
+from naru.hub.policies.retain import JOB, Retainer
 from naru.hub.server import Settings
 from naru.hub.services import policies, repos
 from naru.hub.services.who import Who

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from naru.errors import InvalidArgument
-from naru.hub.retention import ManifestFact, Plan, Rule, TagFact, parse_rules, plan, rules_json
-from naru.hub.tagpatterns import TagPattern
+from naru.hub.catalog.tagpatterns import TagPattern
+from naru.hub.policies.retention import ManifestFact, Plan, Rule, TagFact, parse_rules, plan, rules_json
 from naru.oci.digest import Digest
 
 DAY = 86_400

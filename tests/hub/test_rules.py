@@ -10,8 +10,11 @@ from typing import Any
 from aiohttp import web
 from peer import Peer, peering
 
-from naru.hub import accounts, audit, deliveries, repositories, webhooks
-from naru.hub.guard import Limits
+from naru.hub import audit
+from naru.hub.catalog import repositories
+from naru.hub.gate.guard import Limits
+from naru.hub.peers import deliveries, webhooks
+from naru.hub.people import accounts
 from naru.hub.ratelimit import Window
 from naru.hub.server import Settings
 from naru.oci.digest import Digest
@@ -152,7 +155,9 @@ async def test_webhooks_are_delivered_signed_and_again_if_nobody_was_there(hub_s
             assert webhooks.verify(body, b"shared", timestamp, signature, float(timestamp))
 
             def hurry(c: Connection) -> int:
-                return c.run("UPDATE job SET due_at = 0 WHERE kind = ? AND leased_until = 0 AND attempts > 0", deliveries.JOB)
+                return c.run(
+                    "UPDATE job SET due_at = 0 WHERE kind = ? AND leased_until = 0 AND attempts > 0", deliveries.JOB
+                )
 
             for _ in range(100):  # the job is put off when the first answer has been noted
                 if await peer.hub.database.write(hurry):

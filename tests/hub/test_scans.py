@@ -19,8 +19,10 @@ from shelf import until
 from test_retain import as_user, push_index
 
 from naru.errors import Conflict, Forbidden, InvalidArgument, NotFound
-from naru.hub import audit, deliveries, repositories, scans
-from naru.hub.scanner import Metadata, parse_metadata, parse_report, parse_sbom
+from naru.hub import audit
+from naru.hub.catalog import repositories
+from naru.hub.peers import deliveries, scans
+from naru.hub.peers.scanner import Metadata, parse_metadata, parse_report, parse_sbom
 from naru.hub.server import Settings, make_app, opened_hub
 from naru.hub.services import policies, repos
 from naru.oci.digest import Digest

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from naru.errors import InvalidArgument
-from naru.hub.tagpatterns import TagPattern
+from naru.hub.catalog.tagpatterns import TagPattern
 
 # pattern → (tags it matches, tags it does not)
 PATTERNS: dict[str, tuple[str, str]] = {

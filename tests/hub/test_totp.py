@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from naru.errors import InvalidArgument
-from naru.hub.totp import (
+from naru.hub.people.totp import (
     RECOVERY_BYTES,
     code,
     matching_step,

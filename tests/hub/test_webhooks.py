@@ -9,7 +9,7 @@ import json
 import pytest
 
 from naru.errors import InvalidArgument
-from naru.hub.webhooks import (
+from naru.hub.peers.webhooks import (
     RETRY_DELAYS_S,
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,

@@ -9,11 +9,14 @@ from typing import Any
 
 from peer import PASSWORD, Answer, Peer, basic
 
-from naru.hub import accounts, credentials, deliveries, jobs, replications, repositories, scans, totp, upstreams
+from naru.hub import jobs
 from naru.hub.api import ROUTES
 from naru.hub.api.routes import PREFIX, Route
-from naru.hub.permissions import Level, Reach
-from naru.hub.remotes import Place
+from naru.hub.catalog import repositories, upstreams
+from naru.hub.peers import deliveries, replications, scans
+from naru.hub.people import accounts, credentials, totp
+from naru.hub.people.permissions import Level, Reach
+from naru.hub.places import Place
 from naru.oci.digest import Digest
 from naru.oci.image import OCI_CONFIG, OCI_MANIFEST, Descriptor, Manifest
 from naru.registry import records

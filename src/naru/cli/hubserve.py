@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from naru.cli.grammar import Args
     from naru.cli.session import Session
-    from naru.hub.oidc import Provider
+    from naru.hub.people.oidc import Provider
     from naru.hub.ratelimit import Window
     from naru.hub.server import Settings
 
@@ -67,7 +67,7 @@ def hub_serve(session: Session, args: Args) -> int:
 def settings(args: Args, environment: Mapping[str, str], file: Mapping[str, Any]) -> Settings:
     """Raises InvalidArgument for what is none, and for an option of the file that does not exist."""
     from naru.cli.units import read_duration
-    from naru.hub.guard import Limits
+    from naru.hub.gate.guard import Limits
     from naru.hub.proxies import parse_networks
     from naru.hub.server import Settings
     from naru.registry.garbage import Policy
@@ -91,7 +91,7 @@ def settings(args: Args, environment: Mapping[str, str], file: Mapping[str, Any]
 
 def _provider(given: Any) -> Provider | None:
     """[oidc]: issuer, client_id, client_secret, name, allow_sign_up. Raises InvalidArgument."""
-    from naru.hub.oidc import Provider
+    from naru.hub.people.oidc import Provider
 
     if given is None:
         return None

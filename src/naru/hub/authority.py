@@ -24,9 +24,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from naru.errors import NaruError, Unauthenticated
-from naru.hub import accounts, credentials, repositories, upstreams
-from naru.hub.identity import Identities
-from naru.hub.permissions import ANYBODY, EVERYTHING, Principal, RepositoryFacts, allowed, may_create
+from naru.hub.catalog import repositories, upstreams
+from naru.hub.people import accounts, credentials
+from naru.hub.people.identity import Identities
+from naru.hub.people.permissions import ANYBODY, EVERYTHING, Principal, RepositoryFacts, allowed, may_create
 from naru.oci.image import Json
 from naru.registry.access import Action, Caller, Want
 from naru.registry.context import json_answer

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from naru.errors import InvalidArgument, NaruError, NotFound
-from naru.hub import compare, dockerfile, images, scans
-from naru.hub.compare import Comparison
-from naru.hub.dockerfile import Step
+from naru.hub.catalog import compare, dockerfile, images
+from naru.hub.catalog.compare import Comparison
+from naru.hub.catalog.dockerfile import Step
+from naru.hub.catalog.referrers import Referrer, attached, referring
 from naru.hub.parts import Hub
-from naru.hub.referrers import Referrer, attached, referring
+from naru.hub.peers import scans
 from naru.hub.services.who import Who, visible
 from naru.oci.digest import Digest
 from naru.oci.image import INDEXES, Descriptor, ImageConfig, Index, Json, Manifest

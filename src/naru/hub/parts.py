@@ -10,11 +10,11 @@ from typing import Concatenate, ParamSpec, TypeVar
 from aiohttp import web
 
 from naru.hub.authority import Authority
-from naru.hub.identity import Identities
 from naru.hub.jobs import Workers
-from naru.hub.oidc import OpenIdConnect
 from naru.hub.outbound import Outbound
-from naru.hub.permissions import Principal
+from naru.hub.people.identity import Identities
+from naru.hub.people.oidc import OpenIdConnect
+from naru.hub.people.permissions import Principal
 from naru.hub.services.who import Who
 from naru.registry.context import Registry, here
 from naru.registry.database import Connection, Database

@@ -7,10 +7,10 @@ from functools import partial
 from aiohttp import web
 
 from naru.errors import NaruError, Unauthenticated
-from naru.hub import repositories
+from naru.hub.catalog import repositories
+from naru.hub.catalog.repositories import Query
 from naru.hub.parts import Hub
-from naru.hub.permissions import ANYBODY
-from naru.hub.repositories import Query
+from naru.hub.people.permissions import ANYBODY
 from naru.registry.context import json_answer
 from naru.registry.errors import refusal_of
 

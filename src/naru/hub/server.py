@@ -22,21 +22,24 @@ from typing import Any
 
 from aiohttp import web
 
-from naru.hub import api, deliveries, images, pages, replications, repositories, retain, scans, search
+from naru.hub import api, pages, search
 from naru.hub.authority import TOKEN_PATH, Authority, HubAccess
-from naru.hub.deliveries import Deliverer
-from naru.hub.guard import HubGuard, Limits
-from naru.hub.identity import Identities
+from naru.hub.catalog import images, repositories
+from naru.hub.gate.guard import HubGuard, Limits
+from naru.hub.gate.rules import HubRules
 from naru.hub.jobs import Handler, Workers
-from naru.hub.oidc import OpenIdConnect, Provider
 from naru.hub.outbound import Outbound
 from naru.hub.parts import Hub
+from naru.hub.peers import deliveries, replications, scans
+from naru.hub.peers.deliveries import Deliverer
+from naru.hub.peers.pullthrough import PullThrough
+from naru.hub.peers.replicate import Replicator
+from naru.hub.peers.scanning import Scanning
+from naru.hub.people.identity import Identities
+from naru.hub.people.oidc import OpenIdConnect, Provider
+from naru.hub.policies import retain
+from naru.hub.policies.retain import Retainer
 from naru.hub.proxies import Network, middleware
-from naru.hub.pullthrough import PullThrough
-from naru.hub.replicate import Replicator
-from naru.hub.retain import Retainer
-from naru.hub.rules import HubRules
-from naru.hub.scanning import Scanning
 from naru.registry import listening
 from naru.registry.app import make_handler
 from naru.registry.context import Registry

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from naru.errors import Conflict, Forbidden, InvalidArgument, Unauthenticated
-from naru.hub import passwords, recovery, totp
-from naru.hub.accounts import Account
 from naru.hub.api import shapes
 from naru.hub.api.fields import EXACT, Field, Flag, Number, OrNull, Text, Time
 from naru.hub.api.routes import PAGE_MOST, PAGE_SIZE, Call, Page, Route
-from naru.hub.permissions import SCOPES
+from naru.hub.people import passwords, recovery, totp
+from naru.hub.people.accounts import Account
+from naru.hub.people.permissions import SCOPES
 from naru.hub.services import lookups, openid, people, sessions
 from naru.oci.image import Json
 

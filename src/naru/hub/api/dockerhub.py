@@ -23,19 +23,19 @@ from uuid import UUID
 from aiohttp import web
 
 from naru.errors import NotFound, Unauthenticated
-from naru.hub.accounts import Account
 from naru.hub.api.account import NUMBERED, PASSWORD, own_name, paged
 from naru.hub.api.fields import Field, Flag, ListOf, OrNull, Text, Time, time_text
 from naru.hub.api.routes import Call, Page, Route, Table
 from naru.hub.api.serve import make_handler
 from naru.hub.api.tokens import ApiTokens
-from naru.hub.credentials import PERSONAL, Credential
+from naru.hub.catalog.repositories import DAY_S, Profile, Query
+from naru.hub.catalog.taglists import Tag
 from naru.hub.parts import Hub
-from naru.hub.permissions import scope_of
-from naru.hub.repositories import DAY_S, Profile, Query
+from naru.hub.people.accounts import Account
+from naru.hub.people.credentials import PERSONAL, Credential
+from naru.hub.people.permissions import scope_of
 from naru.hub.services import lookups, people, repos, site
 from naru.hub.services.lookups import Part
-from naru.hub.taglists import Tag
 from naru.oci.image import Json
 
 # Docker Hub's scopes, and ours

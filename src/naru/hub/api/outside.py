@@ -6,9 +6,9 @@ from naru.hub.api import workings
 from naru.hub.api.account import NUMBERED, paged
 from naru.hub.api.fields import Field, Flag, Number, Text
 from naru.hub.api.routes import Call, Page, Route
-from naru.hub.replications import DAILY, MANUAL, ON_PUSH, PULL, PUSH
+from naru.hub.catalog.upstreams import FRESH_S
+from naru.hub.peers.replications import DAILY, MANUAL, ON_PUSH, PULL, PUSH
 from naru.hub.services import policies
-from naru.hub.upstreams import FRESH_S
 from naru.oci.image import Json
 
 

@@ -7,13 +7,13 @@ from typing import Any
 from aiohttp import web
 
 from naru.errors import Forbidden
-from naru.hub import passwords
-from naru.hub.accounts import BADGES, ORGANIZATION, USER
 from naru.hub.api import shapes
 from naru.hub.api.account import EXPIRY, NUMBERED, PASSWORD, PROFILE, SIZE, identifier, paged
 from naru.hub.api.fields import Anything, Field, Flag, Number, OrNull, Text
 from naru.hub.api.routes import Call, Page, Route
-from naru.hub.permissions import ROLES
+from naru.hub.people import passwords
+from naru.hub.people.accounts import BADGES, ORGANIZATION, USER
+from naru.hub.people.permissions import ROLES
 from naru.hub.ratelimit import Limiter, Window, address_key
 from naru.hub.services import lookups, people, site
 from naru.oci.image import Json

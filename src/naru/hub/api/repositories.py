@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from naru.errors import InvalidArgument
-from naru.hub import readme
 from naru.hub.api import shapes
 from naru.hub.api.account import NUMBERED, paged
 from naru.hub.api.fields import Field, Flag, ListOf, Number, Text
 from naru.hub.api.routes import Call, Page, Route
-from naru.hub.permissions import Level
-from naru.hub.repositories import CATEGORIES, README_LIMIT_BYTES, SUMMARY_LIMIT, Query
+from naru.hub.catalog import readme
+from naru.hub.catalog.repositories import CATEGORIES, README_LIMIT_BYTES, SUMMARY_LIMIT, Query
+from naru.hub.people.permissions import Level
 from naru.hub.services import lookups, repos
 from naru.oci.digest import Digest
 from naru.oci.image import Json

@@ -27,12 +27,12 @@ from naru.errors import (
     Unavailable,
     Unsupported,
 )
-from naru.hub import credentials
 from naru.hub.api.fields import read_fields, read_query
 from naru.hub.api.routes import PREFIX, Call, Page, Table
 from naru.hub.api.tokens import ApiTokens
 from naru.hub.parts import Hub
-from naru.hub.permissions import ANYBODY, Principal
+from naru.hub.people import credentials
+from naru.hub.people.permissions import ANYBODY, Principal
 from naru.oci.image import Json, load_json
 from naru.registry.context import json_answer
 from naru.registry.errors import Refusal

@@ -13,9 +13,9 @@ from typing import Any
 import jwt
 
 from naru.errors import NotFound, Unauthenticated
-from naru.hub import accounts, credentials
 from naru.hub.authority import ISSUER, Authority
-from naru.hub.permissions import Principal
+from naru.hub.people import accounts, credentials
+from naru.hub.people.permissions import Principal
 from naru.registry.database import Connection, Database
 
 AUDIENCE = "naru-hub-api"

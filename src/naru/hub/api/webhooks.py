@@ -9,7 +9,7 @@ from naru.hub.api.account import NUMBERED, identifier, paged
 from naru.hub.api.fields import Field, Flag, ListOf, Text
 from naru.hub.api.repositories import REPOSITORY
 from naru.hub.api.routes import Call, Page, Route
-from naru.hub.deliveries import EVENTS, FORMATS
+from naru.hub.peers.deliveries import EVENTS, FORMATS
 from naru.hub.services import repos
 from naru.oci.image import Json
 

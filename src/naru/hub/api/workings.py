@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from naru.hub.api.fields import Anything, Flag, ListOf, Number, OrNull, Record, Text, Time, Type, time_text
 from naru.hub.audit import Entry
-from naru.hub.deliveries import EVENTS, FORMATS, Delivery, Webhook
-from naru.hub.replications import Rule
-from naru.hub.retention import Plan
-from naru.hub.scans import Scan, ScannerRecord
-from naru.hub.upstreams import Upstream
+from naru.hub.catalog.upstreams import Upstream
+from naru.hub.peers.deliveries import EVENTS, FORMATS, Delivery, Webhook
+from naru.hub.peers.replications import Rule
+from naru.hub.peers.scans import Scan, ScannerRecord
+from naru.hub.policies.retention import Plan
 from naru.oci.image import Json
 from naru.registry.garbage import Explanation
 

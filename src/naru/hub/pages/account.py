@@ -7,11 +7,11 @@ from typing import Any
 from aiohttp import web
 
 from naru.errors import Unauthenticated
-from naru.hub import credentials, passwords
 from naru.hub.pages.forms import Problem, number
 from naru.hub.pages.site import Route
 from naru.hub.pages.visit import SESSION, Visit
-from naru.hub.permissions import SCOPES
+from naru.hub.people import credentials, passwords
+from naru.hub.people.permissions import SCOPES
 from naru.hub.services import people, sessions
 
 _DAY_S = 86400.0

@@ -7,11 +7,11 @@ from typing import Any
 from aiohttp import web
 
 from naru.errors import InvalidArgument
-from naru.hub import accounts
-from naru.hub.accounts import BADGES
 from naru.hub.pages.forms import Problem
 from naru.hub.pages.site import Route
 from naru.hub.pages.visit import Visit
+from naru.hub.people import accounts
+from naru.hub.people.accounts import BADGES
 from naru.hub.services import people, site
 
 _PAGE = 50

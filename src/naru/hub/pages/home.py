@@ -5,12 +5,12 @@ from __future__ import annotations
 from aiohttp import web
 
 from naru.errors import InvalidArgument
-from naru.hub import repositories
-from naru.hub.accounts import BADGES
+from naru.hub.catalog import repositories
+from naru.hub.catalog.repositories import CATEGORIES, Profile, Query
 from naru.hub.pages.site import Route
 from naru.hub.pages.visit import Visit
-from naru.hub.permissions import Principal
-from naru.hub.repositories import CATEGORIES, Profile, Query
+from naru.hub.people.accounts import BADGES
+from naru.hub.people.permissions import Principal
 from naru.hub.services import site as services
 
 PAGE = 24

@@ -6,11 +6,11 @@ from typing import Any
 
 from aiohttp import web
 
-from naru.hub.deliveries import EVENTS, FORMATS
 from naru.hub.pages.forms import number
 from naru.hub.pages.repository import head
 from naru.hub.pages.site import Route
 from naru.hub.pages.visit import Visit
+from naru.hub.peers.deliveries import EVENTS, FORMATS
 from naru.hub.services import repos, site
 
 

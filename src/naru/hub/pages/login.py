@@ -7,10 +7,10 @@ import asyncio
 from aiohttp import web
 
 from naru.errors import Forbidden, Unauthenticated
-from naru.hub import accounts, credentials, passwords, recovery, totp
 from naru.hub.pages.forms import Problem
 from naru.hub.pages.site import Route
 from naru.hub.pages.visit import SESSION, Visit, local
+from naru.hub.people import accounts, credentials, passwords, recovery, totp
 from naru.hub.services import sessions, site
 
 

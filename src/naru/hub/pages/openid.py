@@ -9,10 +9,10 @@ from __future__ import annotations
 from aiohttp import web
 
 from naru.errors import NotFound
-from naru.hub.oidc import COOKIE_S, OpenIdConnect
 from naru.hub.pages.login import enter
 from naru.hub.pages.site import Route
 from naru.hub.pages.visit import OPENID, Visit, local
+from naru.hub.people.oidc import COOKIE_S, OpenIdConnect
 from naru.hub.services import openid
 
 _TIE = "tie."

@@ -6,13 +6,13 @@ from typing import Any
 
 from aiohttp import web
 
-from naru.hub import repositories
+from naru.hub.catalog import repositories
+from naru.hub.catalog.repositories import Query
 from naru.hub.pages.account import EXPIRIES, expiry
 from naru.hub.pages.forms import Problem, number
 from naru.hub.pages.site import Route
 from naru.hub.pages.visit import Visit
-from naru.hub.permissions import ACTIONS, ROLES
-from naru.hub.repositories import Query
+from naru.hub.people.permissions import ACTIONS, ROLES
 from naru.hub.services import people, site
 
 PAGE = 24

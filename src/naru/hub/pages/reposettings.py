@@ -7,15 +7,15 @@ from typing import Any
 
 from aiohttp import web
 
-from naru.hub import readme, repositories
+from naru.hub.catalog import readme, repositories
+from naru.hub.catalog.repositories import CATEGORIES, Profile
 from naru.hub.pages.forms import Form, Problem, number
 from naru.hub.pages.rendering import safe
 from naru.hub.pages.repository import README_IMAGES, Head, head
 from naru.hub.pages.site import Route
 from naru.hub.pages.visit import Visit
-from naru.hub.permissions import Level
-from naru.hub.repositories import CATEGORIES, Profile
-from naru.hub.retention import Plan
+from naru.hub.people.permissions import Level
+from naru.hub.policies.retention import Plan
 from naru.hub.services import policies, repos
 from naru.hub.services.who import on_repository
 

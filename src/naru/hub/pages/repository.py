@@ -7,15 +7,15 @@ from typing import Any, TypedDict
 
 from aiohttp import web
 
-from naru.hub import repositories, taglists
+from naru.hub.catalog import repositories, taglists
+from naru.hub.catalog.repositories import DAY_S, Profile
+from naru.hub.catalog.taglists import Tag
 from naru.hub.pages.rendering import safe
 from naru.hub.pages.site import Route
 from naru.hub.pages.visit import Visit, local
-from naru.hub.permissions import Level
-from naru.hub.repositories import DAY_S, Profile
+from naru.hub.people.permissions import Level
 from naru.hub.services import repos, site
 from naru.hub.services.who import level_on, visible
-from naru.hub.taglists import Tag
 
 CHART_DAYS = 60
 _TAGS = 6

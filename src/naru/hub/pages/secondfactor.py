@@ -8,11 +8,12 @@ import os
 from aiohttp import web
 
 from naru.errors import InvalidArgument
-from naru.hub import qr, recovery, totp
+from naru.hub.pages import qr
 from naru.hub.pages.account import prove, security
 from naru.hub.pages.forms import Problem
 from naru.hub.pages.site import Route
 from naru.hub.pages.visit import Visit
+from naru.hub.people import recovery, totp
 from naru.hub.services import people
 
 

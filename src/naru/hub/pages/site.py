@@ -29,7 +29,7 @@ from naru.hub.pages.remembered import Remembered
 from naru.hub.pages.rendering import Templates
 from naru.hub.pages.visit import ANONYMOUS_KEY, LANGUAGE, NOTICE, OPENID, SESSION, THEME, Visit, who_of
 from naru.hub.parts import Hub
-from naru.hub.permissions import ANYBODY
+from naru.hub.people.permissions import ANYBODY
 from naru.registry.errors import Refusal
 
 log = logging.getLogger("naru.hub")

@@ -6,12 +6,14 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from naru.hub import browse, repositories, scans
+from naru.hub import browse
+from naru.hub.catalog import repositories
+from naru.hub.catalog.repositories import DAY_S
 from naru.hub.pages.repository import CHART_DAYS, head, page_of_tags
 from naru.hub.pages.site import Route
 from naru.hub.pages.visit import Visit
-from naru.hub.permissions import Level
-from naru.hub.repositories import DAY_S
+from naru.hub.peers import scans
+from naru.hub.people.permissions import Level
 from naru.hub.services import policies, repos
 from naru.hub.services.who import on_repository
 from naru.oci.digest import Digest

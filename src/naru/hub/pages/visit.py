@@ -11,13 +11,13 @@ from urllib.parse import quote
 from aiohttp import web
 
 from naru.errors import InvalidArgument, Unauthenticated
-from naru.hub import accounts, credentials
-from naru.hub.accounts import Account
-from naru.hub.credentials import Browser
 from naru.hub.pages.forms import Form, number
 from naru.hub.pages.words import Language
 from naru.hub.parts import Hub
-from naru.hub.permissions import ANYBODY, Principal
+from naru.hub.people import accounts, credentials
+from naru.hub.people.accounts import Account
+from naru.hub.people.credentials import Browser
+from naru.hub.people.permissions import ANYBODY, Principal
 from naru.hub.services.who import Who
 from naru.registry.access import Caller
 from naru.registry.database import Connection

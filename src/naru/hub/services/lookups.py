@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from naru.errors import Forbidden, NotFound, Unauthenticated
-from naru.hub import accounts, repositories
-from naru.hub.accounts import Account
-from naru.hub.images import Image
-from naru.hub.permissions import Level, allowed, scope_of
-from naru.hub.repositories import DAY_S, Profile, Query
+from naru.hub.catalog import repositories
+from naru.hub.catalog.images import Image
+from naru.hub.catalog.repositories import DAY_S, Profile, Query
+from naru.hub.people import accounts
+from naru.hub.people.accounts import Account
+from naru.hub.people.permissions import Level, allowed, scope_of
 from naru.hub.services.who import Who, level_on, on_repository, user, visible
 from naru.oci.digest import Digest
 from naru.registry import records

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from naru.errors import Conflict, Forbidden, InvalidArgument
-from naru.hub import accounts
-from naru.hub.accounts import Account
-from naru.hub.oidc import Identity
+from naru.hub.people import accounts
+from naru.hub.people.accounts import Account
+from naru.hub.people.oidc import Identity
 from naru.hub.services.who import Who, manager
 from naru.registry.database import Connection
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from naru.errors import Conflict, Forbidden, InvalidArgument, NotFound
-from naru.hub import accounts, credentials
-from naru.hub.accounts import Account, Team
-from naru.hub.credentials import Credential
-from naru.hub.permissions import Level, Reach, parse_robot_grants, parse_scope
+from naru.hub.people import accounts, credentials
+from naru.hub.people.accounts import Account, Team
+from naru.hub.people.credentials import Credential
+from naru.hub.people.permissions import Level, Reach, parse_robot_grants, parse_scope
 from naru.hub.services.who import Who, admin, manager, on_namespace, organization, user
 from naru.registry.database import Connection
 

@@ -9,16 +9,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from naru.errors import Conflict, InvalidArgument, NotFound
-from naru.hub import accounts, replications, retain, retention, scans, upstreams
-from naru.hub.accounts import Account
+from naru.hub.catalog import upstreams
+from naru.hub.catalog.upstreams import FRESH_S, Upstream
 from naru.hub.outbound import Outbound
-from naru.hub.permissions import Level
-from naru.hub.remotes import Place, registry_url
-from naru.hub.replications import Rule
-from naru.hub.retention import Plan
-from naru.hub.scans import Scan, ScannerRecord
+from naru.hub.peers import replications, scans
+from naru.hub.peers.replications import Rule
+from naru.hub.peers.scans import Scan, ScannerRecord
+from naru.hub.people import accounts
+from naru.hub.people.accounts import Account
+from naru.hub.people.permissions import Level
+from naru.hub.places import Place, registry_url
+from naru.hub.policies import retain, retention
+from naru.hub.policies.retention import Plan
 from naru.hub.services.who import Who, admin, on_repository, visible
-from naru.hub.upstreams import FRESH_S, Upstream
 from naru.registry import records
 from naru.registry.database import Connection, one
 from naru.registry.errors import Refusal

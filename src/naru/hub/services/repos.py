@@ -7,13 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from naru.errors import InvalidArgument, NotFound
-from naru.hub import accounts, audit, deliveries, repositories, retain, retention, taglists
-from naru.hub.deliveries import Delivery, Webhook
+from naru.hub import audit
+from naru.hub.catalog import repositories, taglists
+from naru.hub.catalog.repositories import Profile
+from naru.hub.catalog.taglists import Tag
 from naru.hub.outbound import Outbound
-from naru.hub.permissions import Level
-from naru.hub.repositories import Profile
+from naru.hub.peers import deliveries
+from naru.hub.peers.deliveries import Delivery, Webhook
+from naru.hub.people import accounts
+from naru.hub.people.permissions import Level
+from naru.hub.policies import retain, retention
 from naru.hub.services.who import Who, admin, on_namespace, on_repository, user, visible
-from naru.hub.taglists import Tag
 from naru.registry.database import Connection, one
 from naru.registry.routes import check_name
 

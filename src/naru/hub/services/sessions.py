@@ -9,8 +9,8 @@ import secrets
 from dataclasses import dataclass, replace
 
 from naru.errors import NotFound
-from naru.hub import accounts, credentials, totp
-from naru.hub.accounts import Account, Secrets
+from naru.hub.people import accounts, credentials, totp
+from naru.hub.people.accounts import Account, Secrets
 from naru.hub.services.who import Who, manager
 from naru.registry.database import Connection, one
 

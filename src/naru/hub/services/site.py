@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from naru.errors import Forbidden
-from naru.hub import accounts, jobs, repositories
-from naru.hub.accounts import Account
+from naru.hub import jobs
+from naru.hub.catalog import repositories
 from naru.hub.jobs import Job
-from naru.hub.permissions import Level, namespace_level
+from naru.hub.people import accounts
+from naru.hub.people.accounts import Account
+from naru.hub.people.permissions import Level, namespace_level
 from naru.hub.services import people as people_services
 from naru.hub.services.who import Who, admin, on_namespace
 from naru.oci.digest import Digest

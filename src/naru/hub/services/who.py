@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from naru.errors import Forbidden, NotFound, Unauthenticated
-from naru.hub import accounts, audit, repositories
-from naru.hub.accounts import Account
+from naru.hub import audit
 from naru.hub.audit import Actor
-from naru.hub.permissions import ACTIONS, Level, Principal, allowed, level, namespace_level
-from naru.hub.repositories import Profile
+from naru.hub.catalog import repositories
+from naru.hub.catalog.repositories import Profile
+from naru.hub.people import accounts
+from naru.hub.people.accounts import Account
+from naru.hub.people.permissions import ACTIONS, Level, Principal, allowed, level, namespace_level
 from naru.registry.database import Connection
 
 # what a credential must let through for its account to use this level by it

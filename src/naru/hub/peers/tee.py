@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 
 from naru.errors import DataLoss, NaruError, Unavailable
-from naru.hub.remotes import Remote
+from naru.hub.peers.remotes import Remote
 from naru.linux.files import write_all
 from naru.linux.threads import finish_in_thread
 from naru.oci.digest import Digest

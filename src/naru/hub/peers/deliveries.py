@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from naru.errors import Forbidden, InvalidArgument, NotFound, Unavailable
-from naru.hub import jobs, repositories, webhooks
+from naru.hub import jobs
+from naru.hub.catalog import repositories
 from naru.hub.jobs import Job, Retry
 from naru.hub.outbound import Outbound, read_limited
-from naru.hub.webhooks import Event, HookRepository
+from naru.hub.peers import webhooks
+from naru.hub.peers.webhooks import Event, HookRepository
 from naru.registry.database import Connection, Database, Row, one
 
 EVENTS = ("push", "delete", "pull", "scan", "quota", "replication", "ping")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from naru.errors import Conflict, InvalidArgument, NotFound
-from naru.hub.permissions import EVERYTHING, ROLES, Principal, Reach
+from naru.hub.people.permissions import EVERYTHING, ROLES, Principal, Reach
 from naru.registry.database import Connection, Row, one
 
 USER, ORGANIZATION = "user", "organization"

@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 
 from naru.errors import Internal, InvalidArgument, NaruError, NotFound, Unavailable, Unsupported
-from naru.hub import scans
 from naru.hub.authority import SCANNER, Authority, Scope
 from naru.hub.jobs import Job, Retry
 from naru.hub.outbound import Outbound
-from naru.hub.scanner import SBOM, VULNERABILITY, Artifact, Metadata, NotReady, Report, Scanner
-from naru.hub.scans import Task
+from naru.hub.peers import scans
+from naru.hub.peers.scanner import SBOM, VULNERABILITY, Artifact, Metadata, NotReady, Report, Scanner
+from naru.hub.peers.scans import Task
 from naru.oci.digest import Digest
 from naru.oci.image import MANIFESTS, Manifest
 from naru.registry.database import Database

@@ -22,7 +22,7 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 from naru.errors import InvalidArgument
-from naru.hub.rawhtml import TAGS, RawHtml
+from naru.hub.catalog.rawhtml import TAGS, RawHtml
 
 MAX_BYTES = 512 << 10
 ID_PREFIX = "readme-"  # no id or name of a README's can take the place of one of the page's (DOM clobbering)

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from naru.errors import Conflict, InvalidArgument, NotFound
-from naru.hub import accounts
-from naru.hub.accounts import Account
-from naru.hub.permissions import Level, Principal, RepositoryFacts
-from naru.hub.tagpatterns import TagPattern
+from naru.hub.catalog.tagpatterns import TagPattern
+from naru.hub.people import accounts
+from naru.hub.people.accounts import Account
+from naru.hub.people.permissions import Level, Principal, RepositoryFacts
 from naru.registry import records
 from naru.registry.database import Connection, Row, marks, one
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 from naru.errors import Conflict, InvalidArgument, NotFound
 from naru.hub import jobs
-from naru.hub.remotes import Place
-from naru.hub.tagpatterns import TagPattern
+from naru.hub.catalog.tagpatterns import TagPattern
+from naru.hub.places import Place
 from naru.registry.database import Connection, Row, one
 
 PUSH, PULL = "push", "pull"

@@ -12,14 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from naru.errors import NotFound
-from naru.hub.remotes import Place
+from naru.hub.places import DOCKER_HUB, Place
 from naru.oci.digest import Digest
 from naru.registry import records
 from naru.registry.database import Connection, Row, one
 from naru.registry.records import ManifestRecord
 
 FRESH_S = 300.0
-_DOCKER_HUB = "https://registry-1.docker.io"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class Upstream:
     def path(self, repository: str) -> str:
         """What the repository is called there. Docker Hub's own images need no `library/`, as in docker."""
         path = repository.partition("/")[2]
-        return f"library/{path}" if self.url == _DOCKER_HUB and "/" not in path else path
+        return f"library/{path}" if self.url == DOCKER_HUB and "/" not in path else path
 
 
 _COLUMNS = "namespace, name, url, username, upstream.password, fresh_s"

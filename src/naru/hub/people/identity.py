@@ -13,8 +13,8 @@ import secrets
 import time
 
 from naru.errors import Unauthenticated
-from naru.hub import accounts, credentials, passwords
-from naru.hub.permissions import Principal
+from naru.hub.people import accounts, credentials, passwords
+from naru.hub.people.permissions import Principal
 from naru.hub.ratelimit import Limiter, Window, address_key
 from naru.registry.database import Database
 from naru.registry.errors import Refusal

@@ -9,8 +9,8 @@ from typing import BinaryIO, Protocol
 
 from naru.errors import NotFound
 from naru.hub import audit
-from naru.hub.remotes import Fetched, Remote
-from naru.hub.replications import Rule
+from naru.hub.peers.remotes import Fetched, Remote
+from naru.hub.peers.replications import Rule
 from naru.oci.digest import Digest
 from naru.oci.image import DOCKER_FOREIGN_GZIP, INDEXES, Descriptor, Index, Manifest
 from naru.registry import records

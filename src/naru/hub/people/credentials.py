@@ -13,9 +13,9 @@ import secrets
 from dataclasses import dataclass, replace
 
 from naru.errors import Conflict, InvalidArgument, NotFound
-from naru.hub import accounts
-from naru.hub.accounts import Account
-from naru.hub.permissions import Principal, Reach, dump_reach, load_reach
+from naru.hub.people import accounts
+from naru.hub.people.accounts import Account
+from naru.hub.people.permissions import Principal, Reach, dump_reach, load_reach
 from naru.registry.database import Connection, Row, one
 
 PERSONAL, ROBOT, LOGIN = "personal", "robot", "login"

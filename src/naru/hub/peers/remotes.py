@@ -27,13 +27,14 @@ from naru.errors import (
     Unauthenticated,
     Unavailable,
 )
-from naru.hub.webhooktargets import check_target, target_of
+from naru.hub.places import Place, registry_url
+from naru.hub.webhooktargets import check_target
 from naru.oci.digest import Digest
 from naru.oci.image import INDEXES, MANIFEST_LIMIT_BYTES, MANIFESTS, Descriptor, Index, load_json
 from naru.oci.reference import Reference
 from naru.remote import pull, push
 from naru.remote.answers import ERROR_LIMIT_BYTES, Limited, clean, refusal, retry_after_s
-from naru.remote.auth import Credentials, repository_scope
+from naru.remote.auth import repository_scope
 from naru.remote.hosts import Endpoint, RegistryConfig
 from naru.remote.tokens import Key
 from naru.remote.transport import Answer, Limits, Request, Server, Transport
@@ -42,32 +43,8 @@ USER_AGENT = f"naru-hub/{__version__}"
 _ACCEPT = ", ".join((*MANIFESTS, *INDEXES))
 _LIST_BYTES = 16 << 20
 _PAGES = 1000
-_HUB_NAMES = ("docker.io", "index.docker.io", "registry-1.docker.io", "hub.docker.com")
-_HUB_URL = "https://registry-1.docker.io"
 # of one who has a copy of what it asks for: one short second try, and no waiting; what broke half-way is taken up again
 IMPATIENT = Limits(connect_s=5.0, answer_s=20.0, linger_s=0.1, retries=3, retry_after_s=0.3)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where another registry is (`https://HOST[:PORT]`), and as whom it is spoken to ("": as nobody)."""
-
-    url: str
-    username: str = ""
-    password: str = field(default="", repr=False)
-
-    @property
-    def credentials(self) -> Credentials | None:
-        return Credentials(self.username, self.password) if self.username else None
-
-
-def registry_url(text: str) -> str:
-    """A registry's URL as it is kept; any of Docker Hub's names is that of its registry. Raises InvalidArgument."""
-    target = target_of(text if "://" in text else f"https://{text}")
-    url = URL(target.url)
-    if url.raw_path not in ("/", "/v2/", "/v2", "/v1/") or url.raw_query_string:
-        raise InvalidArgument(f"registry {text[:200]!r}: must be https://HOST[:PORT], without a path")
-    return _HUB_URL if target.host in _HUB_NAMES else f"{target.scheme}://{url.raw_authority.lower()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from naru.errors import Conflict, InvalidArgument, NotFound
-from naru.hub import audit, deliveries, images, jobs, repositories
-from naru.hub.scanner import Report
+from naru.hub import audit, jobs
+from naru.hub.catalog import images, repositories
+from naru.hub.peers import deliveries
+from naru.hub.peers.scanner import Report
 from naru.oci.digest import Digest
 from naru.oci.image import MANIFESTS
 from naru.registry import records

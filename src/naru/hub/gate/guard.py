@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from naru.errors import NaruError
-from naru.hub import repositories
 from naru.hub.authority import SCANNER
-from naru.hub.pullthrough import PullThrough
+from naru.hub.catalog import repositories
+from naru.hub.peers.pullthrough import PullThrough
 from naru.hub.ratelimit import Limiter, Window, address_key, headers
 from naru.oci.digest import Digest
 from naru.registry.context import Context

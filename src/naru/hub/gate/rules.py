@@ -9,9 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from naru.hub import accounts, audit, deliveries, images, replications, repositories, scans
+from naru.hub import audit
 from naru.hub.audit import Actor
-from naru.hub.tagpatterns import TagPattern
+from naru.hub.catalog import images, repositories
+from naru.hub.catalog.tagpatterns import TagPattern
+from naru.hub.peers import deliveries, replications, scans
+from naru.hub.people import accounts
 from naru.oci.digest import Digest
 from naru.registry.database import Connection
 from naru.registry.errors import Refusal

@@ -21,10 +21,11 @@ from typing import Any
 from aiohttp import web
 
 from naru.errors import DataLoss, Forbidden, InvalidArgument, NaruError, NotFound, Unavailable
-from naru.hub import audit, images, upstreams
-from naru.hub.remotes import IMPATIENT, Remote
-from naru.hub.tee import Reader, Tee
-from naru.hub.upstreams import Upstream
+from naru.hub import audit
+from naru.hub.catalog import images, upstreams
+from naru.hub.catalog.upstreams import Upstream
+from naru.hub.peers.remotes import IMPATIENT, Remote
+from naru.hub.peers.tee import Reader, Tee
 from naru.oci.digest import Digest
 from naru.oci.image import CONFIG_LIMIT_BYTES, MANIFESTS, Manifest
 from naru.registry import blobs, records, streaming

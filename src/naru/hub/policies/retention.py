@@ -18,7 +18,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from naru.errors import InvalidArgument
-from naru.hub.tagpatterns import TagPattern
+from naru.hub.catalog.tagpatterns import TagPattern
 from naru.oci.digest import Digest
 from naru.oci.image import Json
 

@@ -15,10 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from naru.errors import NaruError
-from naru.hub import audit, jobs, repositories, retention
+from naru.hub import audit, jobs
+from naru.hub.catalog import repositories
+from naru.hub.catalog.repositories import DAY_S
 from naru.hub.jobs import Job, Retry
-from naru.hub.repositories import DAY_S
-from naru.hub.retention import ManifestFact, Plan, Rule, TagFact
+from naru.hub.policies import retention
+from naru.hub.policies.retention import ManifestFact, Plan, Rule, TagFact
 from naru.oci.digest import Digest
 from naru.registry import garbage, records
 from naru.registry.access import Caller

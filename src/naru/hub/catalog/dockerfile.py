@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from naru.hub.createdby import DEFAULT_SHELL, NO_LAYER, Recovered, clean, commented, recover
+from naru.hub.catalog.createdby import DEFAULT_SHELL, NO_LAYER, Recovered, clean, commented, recover
 from naru.oci.digest import Digest
 from naru.oci.image import Descriptor, History, ImageConfig
 

@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from naru.errors import InvalidArgument, NaruError, NotFound, Unavailable
-from naru.hub import audit, deliveries, replications, repositories, upstreams
-from naru.hub.copying import Copy, PullCopy, PushCopy
+from naru.hub import audit
+from naru.hub.catalog import repositories, upstreams
 from naru.hub.jobs import Job, Retry
-from naru.hub.remotes import Remote
-from naru.hub.replications import PULL, PUSH, Rule
+from naru.hub.peers import deliveries, replications
+from naru.hub.peers.copying import Copy, PullCopy, PushCopy
+from naru.hub.peers.remotes import Remote
+from naru.hub.peers.replications import PULL, PUSH, Rule
 from naru.registry import records
 from naru.registry.database import Connection
 from naru.registry.errors import Refusal

@@ -1,0 +1,1 @@
+"""What there is: repositories and images, as people see them."""
