@@ -6,6 +6,7 @@ import time
 from urllib.parse import urlencode
 
 import jwt
+import pytest
 from peer import PASSWORD, Peer, basic, peering
 
 from naru.hub.authority import parse_scopes
@@ -13,6 +14,7 @@ from naru.hub.people import accounts, credentials
 from naru.hub.people.permissions import Reach
 from naru.hub.server import Settings
 from naru.oci.digest import Digest
+from naru.registry.errors import Refusal
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -207,3 +209,25 @@ async def test_logging_in_by_an_address_that_is_ones_own_alone(hub_settings: Set
         ]
         await peer.hub.database.write(lambda c: accounts.update(c, accounts.get(c, "bob").id, email=address))
         assert (await peer.ask("GET", "/token", basic(address, PASSWORD))).status == 401
+
+
+async def test_a_hash_of_old_is_made_anew_at_the_next_login(hub_settings: Settings) -> None:
+    import argon2
+
+    async with peering(hub_settings) as peer:
+        ann = await peer.user("ann")
+        weak = argon2.PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
+        await peer.hub.database.write(lambda c: accounts.update(c, accounts.get(c, "ann").id, password=weak))
+        assert (await peer.ask("GET", "/token", ann)).status == 200
+        found = await peer.hub.database.read(accounts.secrets, "ann")
+        assert found is not None and found.password and "m=65536" in found.password
+        assert (await peer.ask("GET", "/token", ann)).status == 200
+
+
+async def test_new_accounts_of_one_address_are_limited(hub_settings: Settings) -> None:
+    async with peering(hub_settings) as peer:
+        for _ in range(20):
+            peer.hub.identities.check_sign_up("192.0.2.1")
+        with pytest.raises(Refusal, match="too many new accounts"):
+            peer.hub.identities.check_sign_up("192.0.2.1")
+        peer.hub.identities.check_sign_up("192.0.2.2")

@@ -16,7 +16,6 @@ from naru.hub.api.routes import PREFIX, Call, Route, Table
 from naru.hub.api.serve import make_handler
 from naru.hub.api.tokens import ApiTokens
 from naru.hub.parts import Hub
-from naru.hub.ratelimit import Limiter
 from naru.oci.image import Json
 
 
@@ -36,7 +35,6 @@ ROUTES = (
 
 
 def add_routes(app: web.Application, hub: Hub) -> None:
-    app[people.LIMITER] = Limiter(people.SIGN_UPS)
     tokens = ApiTokens(hub.authority, hub.database)
     app.router.add_route("*", PREFIX + "{path:(/.*)?}", make_handler(hub, tokens, Table(ROUTES)))
     dockerhub.add_routes(app, hub, tokens)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiohttp import web
-
 from naru.errors import Forbidden
 from naru.hub.api import shapes
 from naru.hub.api.account import EXPIRY, NUMBERED, PASSWORD, PROFILE, SIZE, identifier, paged
@@ -14,13 +12,8 @@ from naru.hub.api.routes import Call, Page, Route
 from naru.hub.people import passwords
 from naru.hub.people.accounts import BADGES, ORGANIZATION, USER
 from naru.hub.people.permissions import ROLES
-from naru.hub.ratelimit import Limiter, Window, address_key
 from naru.hub.services import lookups, people, site
 from naru.oci.image import Json
-from naru.registry.errors import Refusal
-
-SIGN_UPS = Window(20, 3600)  # of one address: each costs a slow hash
-LIMITER = web.AppKey("sign_ups", Limiter)
 
 
 async def create(call: Call) -> Json:
@@ -45,12 +38,7 @@ async def _check_sign_up(call: Call) -> None:
     if call.body.get("is_admin"):
         raise Forbidden("is_admin: is for admins to give")
     await call.hub.read(call.who, lookups.check_sign_up, is_open=call.hub.sign_up)
-    address = call.who.address
-    limiter = call.request.app[LIMITER]
-    verdict = limiter.take(address_key(address) if address else "", call.who.now_s)
-    if not verdict.allowed:
-        headers = {"Retry-After": str(int(verdict.retry_after_s) + 1)}
-        raise Refusal("TOOMANYREQUESTS", "too many new accounts from this address: try again later", headers=headers)
+    call.hub.identities.check_sign_up(call.who.address)
 
 
 async def list_accounts(call: Call) -> Page:

@@ -87,6 +87,8 @@ async def make_account(visit: Visit) -> web.Response:
         raise Problem("problem.again")
     name = accounts.check_name(form.text("name"))
     accounts.check_email(form.text("email"))
+    passwords.check_password(password)
+    visit.hub.identities.check_sign_up(visit.who.address)
     hashed = await passwords.hash_password(password)
     made = await visit.hub.do(
         visit.who, site.sign_up, name, form.text("email"), hashed, form.text("full_name"), is_open=visit.hub.sign_up

@@ -22,6 +22,7 @@ from naru.registry.errors import Refusal
 _REMEMBERED_S = 300.0
 _REMEMBERED = 4096
 _FAILURES = Window(10, 300)
+_SIGN_UPS = Window(20, 3600)  # of one address: each costs a slow hash
 _WRONG = "incorrect username or password"
 
 
@@ -31,6 +32,7 @@ class Identities:
         self._key = secrets.token_bytes(32)
         self._right: dict[bytes, float] = {}  # digest of (name, password, hash) → until when
         self._failures = Limiter(_FAILURES)
+        self._sign_ups = Limiter(_SIGN_UPS)
 
     async def by_password(self, name: str, password: str, address: str) -> accounts.Secrets:
         """The account, its second factor not yet asked for. Raises Unauthenticated; Refusal TOOMANYREQUESTS after ten failures in
@@ -46,10 +48,23 @@ class Identities:
         if not await passwords.verify_password(hashed, password) or found is None:
             self._note_failure(name, address, now_s)
             raise Unauthenticated(_WRONG)
+        if hashed is not None and passwords.needs_rehash(hashed):  # made when less was thought to be enough
+            fresh = await passwords.hash_password(password)
+            account = found.account.id
+            await self._database.write(lambda c: accounts.update(c, account, password=fresh))
         while len(self._right) >= _REMEMBERED:
             del self._right[next(iter(self._right))]
         self._right[remembered.digest()] = now_s + _REMEMBERED_S
         return found
+
+    def check_sign_up(self, address: str) -> None:
+        """Somebody there wants a new account. Raises Refusal TOOMANYREQUESTS after twenty in an hour."""
+        verdict = self._sign_ups.take(address_key(address) if address else "", time.time())
+        if not verdict.allowed:
+            headers = {"Retry-After": str(int(verdict.retry_after_s) + 1)}
+            raise Refusal(
+                "TOOMANYREQUESTS", "too many new accounts from this address: try again later", headers=headers
+            )
 
     async def by_secret(self, secret: str, address: str, *, name: str = "") -> Principal:
         """Whom a token stands for. With a name, that must be its account's, or `ORGANIZATION+ROBOT`. Raises Unauthenticated."""
