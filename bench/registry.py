@@ -256,7 +256,7 @@ def start(folder: Path, password: bool = False) -> tuple[Server, Server]:
 
 def start_hub(folder: Path) -> tuple[Server, str]:
     """A hub with ann/tags:v0, and ann's token for it."""
-    from naru.hub import accounts  # noqa: PLC0415
+    from naru.hub.people import accounts  # noqa: PLC0415
     from naru.hub.people.passwords import hash_password  # noqa: PLC0415
     from naru.registry.database import open_database  # noqa: PLC0415
 
