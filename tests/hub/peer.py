@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -21,7 +22,8 @@ from naru.hub.people.permissions import Reach, parse_scope
 from naru.hub.server import Settings, make_app, opened_hub
 from naru.oci.digest import Digest
 from naru.oci.image import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Descriptor, Manifest
-from naru.registry.database import Connection
+from naru.registry.database import Connection, Database, open_database
+from naru.registry.migrate import migrate
 
 PASSWORD = "correct horse"
 _hash = ""
@@ -139,3 +141,15 @@ async def peering(settings: Settings) -> AsyncIterator[Peer]:
                 yield Peer(hub, f"{host}:{port}", session)
         finally:
             await runner.cleanup()
+
+
+@asynccontextmanager
+async def with_tables(folder: Path) -> AsyncIterator[Database]:
+    """A database of a hub that does not run."""
+    database = open_database(str(folder / "hub.db"))
+    try:
+        await migrate(database, "naru.registry", "registry_version")
+        await migrate(database, "naru.hub", "hub_version")
+        yield database
+    finally:
+        database.close()

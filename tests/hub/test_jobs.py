@@ -4,27 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
+from peer import with_tables
 from shelf import until
 
 from naru.hub import jobs
 from naru.hub.jobs import Handler, Job, Retry, Workers
-from naru.registry.database import Database, open_database
-from naru.registry.migrate import migrate
-
-
-@asynccontextmanager
-async def opened(tmp_path: Path) -> AsyncIterator[Database]:
-    database = open_database(str(tmp_path / "hub.db"))
-    try:
-        await migrate(database, "naru.registry", "registry_version")
-        await migrate(database, "naru.hub", "hub_version")
-        yield database
-    finally:
-        database.close()
+from naru.registry.database import Database
 
 
 async def add(database: Database, kind: str, subject: str = "", due_in_s: float = 0.0) -> None:
@@ -33,7 +20,7 @@ async def add(database: Database, kind: str, subject: str = "", due_in_s: float 
 
 
 async def test_what_fails_is_tried_again_and_what_breaks_is_given_up(tmp_path: Path) -> None:
-    async with opened(tmp_path) as database:
+    async with with_tables(tmp_path) as database:
         seen: list[int] = []
 
         async def fails(job: Job) -> None:
@@ -60,7 +47,7 @@ async def test_what_fails_is_tried_again_and_what_breaks_is_given_up(tmp_path: P
 
 
 async def test_long_work_leaves_workers_to_short_work(tmp_path: Path) -> None:
-    async with opened(tmp_path) as database:
+    async with with_tables(tmp_path) as database:
         gate, busy, done = asyncio.Event(), asyncio.Semaphore(0), asyncio.Event()
         at_it = most = 0
 
@@ -99,7 +86,7 @@ async def test_long_work_leaves_workers_to_short_work(tmp_path: Path) -> None:
 
 
 async def test_a_lease_ends_and_can_be_renewed(tmp_path: Path) -> None:
-    async with opened(tmp_path) as database:
+    async with with_tables(tmp_path) as database:
         await add(database, "a")
         now_s = time.time()
         job = await database.write(jobs.lease, ("a",), now_s)

@@ -19,6 +19,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as new_rsa
+from peer import with_tables
 
 from naru.errors import Conflict, Forbidden, Unavailable
 from naru.hub.outbound import Outbound
@@ -27,8 +28,6 @@ from naru.hub.people.oidc import Identity, OpenIdConnect, Provider
 from naru.hub.people.permissions import ANYBODY
 from naru.hub.services import openid
 from naru.hub.services.who import Who
-from naru.registry.database import Database, open_database
-from naru.registry.migrate import migrate
 
 BACK = "https://hub.example/oidc/callback"
 KEYS = [new_rsa(65537, 2048) for _ in range(2)]
@@ -263,17 +262,6 @@ async def test_what_is_told_apart() -> None:
 
 
 # accounts
-
-
-@asynccontextmanager
-async def with_tables(folder: Path) -> AsyncIterator[Database]:
-    database = open_database(str(folder / "hub.db"))
-    try:
-        await migrate(database, "naru.registry", "registry_version")
-        await migrate(database, "naru.hub", "hub_version")
-        yield database
-    finally:
-        database.close()
 
 
 async def test_accounts_are_found_again_or_made(tmp_path: Path) -> None:

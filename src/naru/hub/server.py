@@ -16,7 +16,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,7 +46,7 @@ from naru.registry.context import Registry
 from naru.registry.listening import Running, Tls, listen
 from naru.registry.migrate import migrate
 from naru.registry.server import Settings as RegistrySettings
-from naru.registry.server import metrics_app, opened
+from naru.registry.server import end_task, metrics_app, opened
 
 log = logging.getLogger("naru.hub")
 
@@ -87,7 +87,7 @@ async def opened_hub(settings: Settings) -> AsyncIterator[Hub]:
         await retain.schedule_enabled(database)
         await database.write(replications.schedule_all, time.time())
         for work in (workers.run(), guard.run()):
-            undo.push_async_callback(_stop, asyncio.create_task(_root(work)))
+            undo.push_async_callback(end_task, asyncio.create_task(_root(work)))
         openid = OpenIdConnect(settings.oidc, outbound) if settings.oidc else None
         site = (settings.url, settings.title, settings.sign_up)
         yield Hub(registry, identities, authority, outbound, workers, *site, openid)
@@ -125,12 +125,6 @@ async def _root(work: Coroutine[Any, Any, None]) -> None:
         await work
     except Exception:  # the root of a task
         log.exception("background work has ended")
-
-
-async def _stop(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
 
 
 def make_app(hub: Hub, proxies: Sequence[Network] = ()) -> web.Application:

@@ -69,11 +69,12 @@ async def opened(
         storage = Storage(database, blobs, policy=settings.policy, rules=rules)
         if not settings.read_only:
             collecting = asyncio.create_task(Collector(database, blobs, sessions, settings.policy).run())
-            undo.push_async_callback(_stop, collecting)
+            undo.push_async_callback(end_task, collecting)
         yield Registry(storage, sessions, access or OpenAccess(), Metrics(ENDPOINTS), settings.read_only)
 
 
-async def _stop(task: asyncio.Task[None]) -> None:
+async def end_task(task: asyncio.Task[None]) -> None:
+    """Cancelled, and over, when this returns."""
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
