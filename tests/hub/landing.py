@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -34,6 +35,7 @@ from naru.oci.image import (
 )
 from naru.registry.access import Caller
 from naru.registry.listening import listen
+from naru.registry.seals import own_keys
 from naru.registry.server import Settings as RegistrySettings
 
 PASSWORD = "correct horse battery"
@@ -186,6 +188,9 @@ def who() -> Who:
 async def landing(root: Any, **more: Any) -> AsyncIterator[Landing]:
     address = more.pop("listen", "127.0.0.1:0")
     stored = {name: more.pop(name) for name in ("database", "blobs") if name in more}
+    if stored:
+        more["secret_keys"] = os.path.join(root, "shared.keys")
+        own_keys(more["secret_keys"])
     settings = Settings(RegistrySettings(address, str(root), **stored), **more)
     async with AsyncExitStack() as undo:
         hub = await undo.enter_async_context(opened_hub(settings))

@@ -24,6 +24,7 @@ from naru.oci.digest import Digest
 from naru.oci.image import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Descriptor, Manifest
 from naru.registry.database import Connection, Database, open_database
 from naru.registry.migrate import migrate
+from naru.registry.seals import Seals, new_key
 
 PASSWORD = "correct horse"
 _hash = ""
@@ -146,7 +147,7 @@ async def peering(settings: Settings) -> AsyncIterator[Peer]:
 @asynccontextmanager
 async def with_tables(folder: Path) -> AsyncIterator[Database]:
     """A database of a hub that does not run."""
-    database = open_database(str(folder / "hub.db"))
+    database = open_database(str(folder / "hub.db"), Seals([new_key()]))
     try:
         await migrate(database, "naru.registry", "registry_version")
         await migrate(database, "naru.hub", "hub_version")

@@ -7,14 +7,14 @@ from typing import Any
 
 import jwt
 import pytest
-from peer import PASSWORD, Peer, basic, peering
+from peer import PASSWORD, Answer, Peer, basic, peering
 from world import WHO, ask, logins, make
 
 from naru.hub.api import dockerhub
 from naru.hub.api.dockerhub import Login
 from naru.hub.api.routes import Route
 from naru.hub.api.tokens import ApiTokens
-from naru.hub.people import accounts, credentials, passwords
+from naru.hub.people import accounts, credentials, passwords, recovery, totp
 from naru.hub.people.accounts import RESERVED
 from naru.hub.server import Settings
 from naru.registry.database import Connection
@@ -66,6 +66,66 @@ async def test_logging_in(hub_settings: Settings) -> None:
                 ({name: "ann", secret: 1}, 400), ({}, 400),
             ):  # fmt: skip
                 assert (await ask(peer, "POST", path, "", body)).status == expected, body
+
+
+async def test_logging_in_with_a_second_factor(hub_settings: Settings) -> None:
+    async with peering(hub_settings) as peer:
+        await peer.user("ann")
+        secret, (recovery_code, *_) = totp.new_secret(b"x" * 20), totp.recovery_codes(b"y" * 70)
+
+        def enable(c: Connection) -> None:
+            ann = accounts.get(c, "ann").id
+            accounts.update(c, ann, totp_secret=secret)
+            accounts.set_recovery_codes(c, ann, recovery.digests([recovery_code], secret))
+
+        await peer.hub.database.write(enable)
+
+        async def first_step(password: str = PASSWORD) -> Answer:
+            return await ask(peer, "POST", "/v2/users/login", "", {"username": "ann", "password": password})
+
+        async def second_step(ticket: str, code: str) -> Answer:
+            return await ask(peer, "POST", "/v2/users/2fa-login/", "", {"login_2fa_token": ticket, "code": code})
+
+        refused = await first_step()
+        assert refused.status == 401 and "secondary authentication" in refused.json["detail"]
+        assert "login_2fa_token" not in (await first_step("wrong")).json
+        ticket = refused.json["login_2fa_token"]
+        assert (await second_step(ticket, "000000")).status == 401
+        for code in (totp.code(secret, time.time()), recovery_code):
+            answer = await second_step(ticket, code)
+            assert (await ask(peer, "GET", "/api/v1/account", f"Bearer {answer.json['token']}")).json["name"] == "ann"
+            assert (await second_step(ticket, code)).status == 404  # it is used up
+            ticket = (await first_step()).json["login_2fa_token"]
+        pat = await peer.secret("ann", credentials.PERSONAL, "ci", "read")
+        assert (await first_step(pat)).json["token"]  # which needs no second step
+
+
+async def test_immutable_tags(hub_settings: Settings) -> None:
+    async with peering(hub_settings) as peer:
+        ann, bob = await peer.user("ann"), await peer.user("bob")
+        for tag in ("v1", "v2", "latest", "1-RELEASE"):
+            await peer.push("ann/app", tag, ann)
+        path = "/v2/namespaces/ann/repositories/app"
+        body = {"immutable_tags": True, "immutable_tags_rules": ["v.*", "^.*-RELEASE$"]}
+        assert (await ask(peer, "PATCH", f"{path}/immutabletags", bob, body)).status == 404
+        answer = await ask(peer, "PATCH", f"{path}/immutabletags", ann, body)
+        assert answer.status == 200
+        assert answer.json["immutable_tags_settings"] == {"enabled": True, "rules": ["v.*", ".*-RELEASE"]}
+        for tag, is_held in (("v1", True), ("1-RELEASE", True), ("latest", False)):
+            bearer = await peer.token(ann, "repository:ann/app:pull,push,delete")
+            status = (await peer.ask("DELETE", f"/v2/ann/app/manifests/{tag}", bearer)).status
+            assert status == (403 if is_held else 202), tag
+        answer = await ask(peer, "POST", f"{path}/immutabletags/verify", ann, {"regex": "v[0-9]|.*SE"})
+        assert answer.json == {"tags": ["1-RELEASE", "v1", "v2"]}
+        for wrong in ("(", "v[", "", "x" * 255, None):
+            assert (await ask(peer, "POST", f"{path}/immutabletags/verify", ann, {"regex": wrong})).status == 400
+        body = {"immutable_tags": True, "immutable_tags_rules": ["("]}
+        assert (await ask(peer, "PATCH", f"{path}/immutabletags", ann, body)).status == 400
+        shown = (await ask(peer, "GET", "/api/v1/repositories/ann/app", ann)).json
+        assert shown["immutable"] == "^v.*$ ^.*-RELEASE$"
+        body = {"immutable_tags": False, "immutable_tags_rules": ["v.*"]}
+        answer = await ask(peer, "PATCH", f"{path}/immutabletags", ann, body)
+        assert answer.json["immutable_tags_settings"] == {"enabled": False, "rules": []}
 
 
 async def test_what_a_token_is_good_for(hub_settings: Settings) -> None:
@@ -224,6 +284,10 @@ CELLS = {
     "GET /repositories/{namespace}/{name}": "44......4...",
     "GET /repositories/{namespace}/{name}/tags": "44......4...",
     "GET /repositories/{namespace}/{name}/tags/{tag}": "44......4...",
+    "PATCH /namespaces/{namespace}/repositories/{name}/immutabletags": "14333..3433.",
+    "POST /namespaces/{namespace}/repositories/{name}/immutabletags/verify": "14333..3433.",
+    "PATCH /repositories/{namespace}/{name}/immutabletags": "14333..3433.",
+    "POST /repositories/{namespace}/{name}/immutabletags/verify": "14333..3433.",
     "GET /search/repositories": "............",
     "GET /orgs/{organization}/members": "1333...3....",
     "GET /access-tokens": "1......3....",
@@ -239,7 +303,7 @@ async def test_every_cell(hub_settings: Settings) -> None:
 
     async with peering(hub_settings) as peer:
         known, wrong = await logins(peer), []
-        table = [route for route in routes(peer) if route.path not in ("/auth/token", "/users/login")]
+        table = [route for route in routes(peer) if not route.path.startswith(("/auth/", "/users/"))]
         assert {route.key for route in table} == CELLS.keys()
         n = 0
         for route in table:
@@ -249,7 +313,10 @@ async def test_every_cell(hub_settings: Settings) -> None:
                 path = route.path.format(
                     namespace="acme", name=f"r{n}", tag="v1", organization="acme", uuid=UUID(int=made.token)
                 )
-                bodies = {"POST": {"token_label": f"x{n}", "scopes": ["repo:read"]}, "PATCH": {"is_active": False}}
+                bodies: dict[str, dict[str, Any]] = {  # each with what some other route of its method wants
+                    "POST": {"token_label": f"x{n}", "scopes": ["repo:read"], "regex": "v.*"},
+                    "PATCH": {"is_active": False, "immutable_tags": True, "immutable_tags_rules": ["v.*"]},
+                }
                 answer = await ask(peer, route.method, f"/v2{path}", known[who], bodies.get(route.method))
                 status = {"1": 401, "3": 403, "4": 404}.get(expected, route.status)
                 if answer.status != status:

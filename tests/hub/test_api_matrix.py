@@ -99,6 +99,7 @@ CELLS = {
     "GET /admin/storage": SITE,
     "GET /admin/explain/{digest}": SITE,
     "GET /admin/jobs": SITE,
+    "POST /admin/signing-key": SITE,
     f"POST {_R}/retention/plan": ADMINS,
     f"POST {_R}/retention/run": ADMINS,
     f"GET {_R}/manifests/{{reference}}/scans": SEES,

@@ -23,6 +23,7 @@ from peer import Peer, peering
 from naru.hub.server import Settings
 from naru.oci.digest import Digest
 from naru.registry.database import Connection
+from naru.registry.seals import own_keys
 from naru.registry.server import Settings as RegistrySettings
 
 pytestmark = pytest.mark.slow
@@ -31,22 +32,24 @@ D = Digest.of(DATA)
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[tuple[str, str]]:
-    """A database and a bucket."""
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, str]]:
+    """A database, a bucket, and the file of their secrets' key."""
+    keys = str(tmp_path_factory.mktemp("keys") / "secret.keys")
+    own_keys(keys)
     with postgresql.server() as database, bucketserver.server() as endpoint:
         bucketserver.make_client(endpoint).create_bucket(Bucket="naru")
         with psycopg.connect(database.format("postgres"), autocommit=True) as connection:
             for name in ("naru", "killed"):
                 connection.execute(f"CREATE DATABASE {name}")
-        yield database.format("naru"), f"s3://naru/hub?endpoint={endpoint}"
+        yield database.format("naru"), f"s3://naru/hub?endpoint={endpoint}", keys
 
 
-def settings(servers: tuple[str, str]) -> Settings:
+def settings(servers: tuple[str, str, str]) -> Settings:
     registry = RegistrySettings("127.0.0.1:0", "/nowhere", database=servers[0], blobs=servers[1])
-    return Settings(registry, allow_private=True)
+    return Settings(registry, allow_private=True, secret_keys=servers[2])
 
 
-async def test_two_instances_are_one_hub(servers: tuple[str, str]) -> None:
+async def test_two_instances_are_one_hub(servers: tuple[str, str, str]) -> None:
     async with AsyncExitStack() as stack:
         one, other = [
             await stack.enter_async_context(running)
@@ -113,7 +116,7 @@ async def kill_in_the_middle(process: subprocess.Popen[str], first: str, second:
             assert (status, await answer.read()) == (307, DATA)
 
 
-def test_an_instance_is_killed_in_the_middle_of_an_upload(servers: tuple[str, str]) -> None:
+def test_an_instance_is_killed_in_the_middle_of_an_upload(servers: tuple[str, str, str]) -> None:
     """Both begin at once, on a database without tables."""
     command = [
         sys.executable,
@@ -147,7 +150,7 @@ def test_a_database_that_is_away_is_said_to_be(tmp_path: Path) -> None:
     assert time.monotonic() - begun < 30
 
 
-async def test_tables_are_the_same_on_both_engines(servers: tuple[str, str], tmp_path: Path) -> None:
+async def test_tables_are_the_same_on_both_engines(servers: tuple[str, str, str], tmp_path: Path) -> None:
     def columns(c: Connection) -> set[tuple[str, str]]:
         if c.dialect == "postgresql":
             sql = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"

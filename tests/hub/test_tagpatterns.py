@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from naru.errors import InvalidArgument
-from naru.hub.catalog.tagpatterns import TagPattern
+from naru.hub.catalog.tagpatterns import TagPattern, expression, parse_several
 
 # pattern → (tags it matches, tags it does not)
 PATTERNS: dict[str, tuple[str, str]] = {
@@ -125,3 +125,24 @@ EXPRESSIONS = st.recursive(
 @given(EXPRESSIONS, st.text("ab1.-", max_size=6))
 def test_as_pythons_own_expressions_find_it(expression: str, tag: str) -> None:
     assert TagPattern.parse(f"^{expression}$").matches(tag) == bool(re.fullmatch(expression, tag))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("v*", "v.*"), ("*-rc?", ".*-rc."), ("20[0-9][!0]-*", "20[0-9][^0]-.*"), ("{main,release-*}", "(main|release-.*)"),
+        ("1.2", r"1\.2"), ("[._]x?", "[._]x."), ("^v\\d+$", "v\\d+"),
+    ],
+)  # fmt: skip
+def test_as_an_expression(pattern: str, expected: str) -> None:
+    assert expression(pattern) == expected
+    same = TagPattern.parse(f"^{expression(pattern)}$")
+    for tag in ("v1", "1-rc1", "2026-11", "2020-11", "main", "release-1", "1.2", "1x2", "v12", ".", "?"):
+        assert same.matches(tag) == TagPattern.parse(pattern).matches(tag), tag
+
+
+def test_several() -> None:
+    assert [one.text for one in parse_several(" v*  ^x$ ")] == ["v*", "^x$"]
+    assert parse_several("") == ()
+    with pytest.raises(InvalidArgument):
+        parse_several("v* [")

@@ -40,6 +40,7 @@ HELP = {
     "hub admin storage": usage("admin storage [OPTIONS]", ("-f, --format string", "Format: 'json' or a table (default)")),
     "hub admin explain": usage("admin explain [OPTIONS] DIGEST"),
     "hub admin jobs": usage("admin jobs [OPTIONS]", FORMAT),
+    "hub admin signing-key": usage("admin signing-key [OPTIONS]"),
     "hub admin upstream ls": usage("admin upstream ls [OPTIONS]", FORMAT, QUIET),
     "hub admin upstream set": usage(
         "admin upstream set [OPTIONS] NAMESPACE URL", ("--fresh int", "Seconds for which a tag is not looked at again (default 300)"),
@@ -176,6 +177,11 @@ def hub_admin_jobs(session: Session, args: Args) -> int:
 
 
 # other servers
+
+def hub_admin_signing_key(session: Session, args: Args) -> int:
+    hub(session, args).ask("POST", "/admin/signing-key")
+    return 0
+
 
 _UPSTREAMS, _REPLICATIONS, _SCANNERS = "/admin/upstreams", "/admin/replications", "/admin/scanners"
 

@@ -45,7 +45,7 @@ HELP = {
     ),
     "hub repo edit": usage(
         "repo edit [OPTIONS] REPOSITORY", _PRIVATE, _SUMMARY, ("--category list", "Categories it is of"),
-        ("--immutable string", "Pattern of tags that can be neither moved nor deleted"),
+        ("--immutable string", "Patterns of tags that can be neither moved nor deleted"),
     ),
     "hub repo rm": usage("repo rm [OPTIONS] REPOSITORY [REPOSITORY...]"),
     "hub tags ls": usage(

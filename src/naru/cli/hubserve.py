@@ -33,6 +33,8 @@ Options:
       --grace duration          How long what nobody refers to is kept (default 24h)
       --listen string           Address to listen on (default "127.0.0.1:5500")
       --metrics-addr string     Address of metrics for Prometheus, at /metrics
+      --secret-keys string      File with the key that seals passwords of others in the database, older ones below it
+                                (default "<data-root>/secret.keys", which is made)
       --title string            Name of the site (default "Naru Hub")
       --tls-cert string         File with the certificate (and those between it and its root), PEM; read again at SIGHUP
       --tls-key string          File with the certificate's private key, PEM
@@ -44,7 +46,7 @@ _PREFIX = "NARU_HUB_"
 _SWITCHES = ("allow-private-targets", "closed")
 _TEXTS = {
     "account-limit": "", "address-limit": "", "blobs": "", "data-root": "/var/lib/naru/hub", "database": "", "grace": "24h",
-    "listen": "127.0.0.1:5500", "metrics-addr": "", "title": "Naru Hub", "tls-cert": "", "tls-key": "", "trusted-proxies": "", "url": "",
+    "listen": "127.0.0.1:5500", "metrics-addr": "", "secret-keys": "", "title": "Naru Hub", "tls-cert": "", "tls-key": "", "trusted-proxies": "", "url": "",
 }  # fmt: skip
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 
@@ -85,7 +87,7 @@ def settings(args: Args, environment: Mapping[str, str], file: Mapping[str, Any]
     proxies = parse_networks(text["trusted-proxies"])
     return Settings(
         registry, text["url"], text["title"], not on["closed"], on["allow-private-targets"], limits,
-        _provider(file.get("oidc")), proxies,
+        _provider(file.get("oidc")), proxies, text["secret-keys"],
     )  # fmt: skip
 
 

@@ -132,6 +132,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "hub admin storage": ("hubadmin", "Show what is stored, and what waits to be collected"),
     "hub admin explain": ("hubadmin", "Say why a hub keeps a blob or a manifest"),
     "hub admin jobs": ("hubadmin", "Show what is being worked at"),
+    "hub admin signing-key": ("hubadmin", "Sign tokens with a new key, and end those given out so far"),
     "hub admin upstream ls": ("hubadmin", "List namespaces that are copies of other registries"),
     "hub admin upstream set": ("hubadmin", "Make a namespace a copy of another registry"),
     "hub admin upstream rm": ("hubadmin", "Let one or more namespaces be copies no longer"),

@@ -3,12 +3,14 @@ Registry v2 authentication using a central service").
 
 GET with Basic or with nothing, and POST with OAuth2's form, as the clients of Docker and containerd speak them. A token lists the
 *intersection* of what was asked for and what is held; too little is no error here: the registry says so later. Tokens are JWT signed by
-a key that all instances share through the database, live five minutes, and are verified by `registry.tokens`.
+a key of `signingkeys`, live five minutes, and are verified by `registry.tokens`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import logging
 import re
 import secrets
 import time
@@ -20,27 +22,30 @@ from urllib.parse import parse_qsl
 
 import jwt
 from aiohttp import web
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from naru.errors import NaruError, Unauthenticated
+from naru.hub import signingkeys
 from naru.hub.catalog import repositories, upstreams
 from naru.hub.people import accounts, credentials
 from naru.hub.people.identity import Identities
 from naru.hub.people.permissions import ANYBODY, EVERYTHING, Principal, RepositoryFacts, allowed, may_create
+from naru.hub.signingkeys import SigningKey
 from naru.oci.image import Json
 from naru.registry.access import Action, Caller, Want
-from naru.registry.context import json_answer
-from naru.registry.database import Connection, Database, one
+from naru.registry.context import json_answer, read_limited
+from naru.registry.database import Connection, Database
 from naru.registry.errors import Refusal, refusal_of
 from naru.registry.routes import check_name
 from naru.registry.tokens import Key, TokenAccess
+
+log = logging.getLogger("naru.hub.authority")
 
 TOKEN_PATH = "/token"
 SERVICE = ISSUER = "naru-hub"
 SCANNER = "+scanner"  # the subject of tokens for scanners: no account's name
 TOKEN_S = 300
-_ALGORITHM = "EdDSA"
+_LOOK_S = 60.0
+_LOOK_AGAIN_S = 1.0  # for a key that is not known: anybody can name one
 _SCOPES = 50
 _SCOPE = re.compile(r"(?P<type>[a-z]+)(?:\([a-z]+\))?:(?P<name>[^\s,]{1,300}):(?P<actions>[a-z*,]*)")
 _FORM_BYTES = 64 << 10
@@ -102,30 +107,44 @@ def _on_repository(c: Connection, principal: Principal, name: str) -> frozenset[
     return may_create(principal, namespace.id, name)
 
 
-def signing_key(c: Connection, fresh: str, now_s: float) -> tuple[str, str]:
-    """The id and the PEM of the newest key; of `fresh`, if there is none yet."""
-    sql = "SELECT id, private FROM signing_key ORDER BY created_at DESC LIMIT 1"
-    found = one(c.rows(sql))
-    if found is None:
-        key_id = secrets.token_hex(8)
-        c.run("INSERT INTO signing_key (id, private, created_at) VALUES (?, ?, ?)", key_id, fresh, now_s)
-        return key_id, fresh
-    return str(found[0]), str(found[1])
-
-
 class Authority:
-    def __init__(self, database: Database, identities: Identities, key_id: str, pem: str) -> None:
+    def __init__(self, database: Database, identities: Identities, keys: Sequence[SigningKey]) -> None:
         self._database = database
         self._identities = identities
-        self._key_id = key_id
-        self._private = serialization.load_pem_private_key(pem.encode(), None)
-        self.keys = (Key(key_id, self._private.public_key(), (_ALGORITHM,)),)
+        self._looked_at = time.monotonic()
+        self._adopt(keys)
 
     @classmethod
     async def open(cls, database: Database, identities: Identities) -> Authority:
-        encoding = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        fresh = Ed25519PrivateKey.generate().private_bytes(*encoding).decode()
-        return cls(database, identities, *await database.write(signing_key, fresh, time.time()))
+        return cls(database, identities, await database.write(signingkeys.renew, time.time()))
+
+    async def run(self) -> None:
+        """Keep up with the keys, until cancelled: another instance may have made one."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            try:
+                await self.look()
+            except NaruError as error:
+                log.error("looking for signing keys: %s", error)
+
+    async def keys_for(self, key_id: str) -> tuple[Key, ...]:
+        """`keys`, looked for again (not too often) if this one is not among them."""
+        if all(key.id != key_id for key in self.keys) and time.monotonic() - self._looked_at > _LOOK_AGAIN_S:
+            await self.look()
+        return self.keys
+
+    async def look(self) -> None:
+        """At the keys as they are now; other instances do within a minute."""
+        self._looked_at = time.monotonic()
+        now_s = time.time()
+        keys = await self._database.read(signingkeys.current)
+        if signingkeys.is_due(keys, now_s):
+            keys = await self._database.write(signingkeys.renew, now_s)
+        self._adopt(keys)
+
+    def _adopt(self, keys: Sequence[SigningKey]) -> None:
+        self._newest = keys[0]
+        self.keys = tuple(key.public for key in keys)
 
     def sign(self, subject: str, scopes: Sequence[Scope], now_s: float, *, life_s: int = TOKEN_S) -> str:
         claims = {
@@ -136,7 +155,9 @@ class Authority:
 
     def seal(self, claims: Json) -> str:
         """A JWT of these claims, which `keys` verify."""
-        return jwt.encode(claims, self._private, algorithm=_ALGORITHM, headers={"kid": self._key_id})  # type: ignore[arg-type]
+        return jwt.encode(
+            claims, self._newest.private, algorithm=signingkeys.ALGORITHM, headers={"kid": self._newest.id}
+        )
 
     async def serve(self, request: web.Request) -> web.Response:
         """The handler of GET and POST."""
@@ -196,11 +217,7 @@ class Authority:
 
 async def _read_form(request: web.Request) -> dict[str, str]:
     """Raises Refusal SIZE_INVALID for more than a form of credentials can be."""
-    body = bytearray()
-    while chunk := await request.content.readany():
-        body += chunk
-        if len(body) > _FORM_BYTES:
-            raise Refusal("SIZE_INVALID", "form too large", status=413)
+    body = await read_limited(request, _FORM_BYTES, "SIZE_INVALID")
     return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
@@ -216,8 +233,15 @@ class HubAccess(TokenAccess):
     """The registry's side: it believes the hub's tokens, and knows what is public."""
 
     def __init__(self, authority: Authority, database: Database) -> None:
-        super().__init__(TOKEN_PATH, SERVICE, ISSUER, authority.keys, time.time)
+        super().__init__(TOKEN_PATH, SERVICE, ISSUER, (), time.time)
+        self._authority = authority
         self._database = database
+
+    def keys(self) -> Sequence[Key]:
+        return self._authority.keys
+
+    async def keys_for(self, key_id: str) -> Sequence[Key]:
+        return await self._authority.keys_for(key_id)
 
     async def readable(self, caller: Caller, names: Sequence[str]) -> list[str]:
         if self.may(caller, Want(Action.CATALOG)):

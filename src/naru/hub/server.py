@@ -14,14 +14,17 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import os
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
+from naru.errors import InvalidArgument
 from naru.hub import api, pages, search
 from naru.hub.authority import TOKEN_PATH, Authority, HubAccess
 from naru.hub.catalog import images, repositories
@@ -40,11 +43,13 @@ from naru.hub.people.oidc import OpenIdConnect, Provider
 from naru.hub.policies import retain
 from naru.hub.policies.retain import Retainer
 from naru.hub.proxies import Network, middleware
+from naru.hub.resealed import seal_anew
 from naru.registry import listening
 from naru.registry.app import make_handler
 from naru.registry.context import Registry
 from naru.registry.listening import Running, Tls, listen
 from naru.registry.migrate import migrate
+from naru.registry.seals import Seals, own_keys, read_keys
 from naru.registry.server import Settings as RegistrySettings
 from naru.registry.server import end_task, metrics_app, opened
 
@@ -64,14 +69,22 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     oidc: Provider | None = None  # where people may log in besides
     proxies: tuple[Network, ...] = ()  # in front of the hub, whose headers are believed
+    secret_keys: str = (
+        ""  # file of the keys that seal what is secret in the database ("" for one of the data root's own)
+    )
 
 
 @asynccontextmanager
 async def opened_hub(settings: Settings) -> AsyncIterator[Hub]:
     """The parts, with the work in the background going on. Raises as `registry.server.opened`."""
-    async with opened(settings.registry, rules=HubRules()) as registry, AsyncExitStack() as undo:
+    async with (
+        opened(settings.registry, rules=HubRules(), seals=partial(_seals, settings)) as registry,
+        AsyncExitStack() as undo,
+    ):
         database = registry.storage.database
         await migrate(database, "naru.hub", "hub_version")
+        if changed := await database.write(seal_anew):
+            log.info("%d secrets are sealed with the newest key now", changed)
         identities = Identities(database)
         authority = await Authority.open(database, identities)
         pull_through = PullThrough(registry.storage, registry.uploads, settings.allow_private)
@@ -86,7 +99,7 @@ async def opened_hub(settings: Settings) -> AsyncIterator[Hub]:
         undo.push_async_callback(guard.flush)
         await retain.schedule_enabled(database)
         await database.write(replications.schedule_all, time.time())
-        for work in (workers.run(), guard.run()):
+        for work in (workers.run(), guard.run(), authority.run()):
             undo.push_async_callback(end_task, asyncio.create_task(_root(work)))
         openid = OpenIdConnect(settings.oidc, outbound) if settings.oidc else None
         site = (settings.url, settings.title, settings.sign_up)
@@ -94,6 +107,18 @@ async def opened_hub(settings: Settings) -> AsyncIterator[Hub]:
 
 
 _SLOW = (retain.JOB, replications.RULE_JOB, replications.REPOSITORY_JOB)
+
+
+def _seals(settings: Settings) -> Seals:
+    """Raises InvalidArgument: also where several instances would each have made a key of their own."""
+    at = settings.registry
+    if settings.secret_keys:
+        return Seals(read_keys(settings.secret_keys))
+    if at.database:
+        raise InvalidArgument(
+            "a database that others may share takes --secret-keys: a file with the key of its secrets, the same for all"
+        )
+    return Seals(own_keys(os.path.join(at.data_root, "secret.keys")))
 
 
 def _handlers(registry: Registry, outbound: Outbound, authority: Authority, settings: Settings) -> dict[str, Handler]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import aiohttp
 from aiohttp import web
 
 from naru.oci.image import Json, dump_json
@@ -15,6 +17,8 @@ from naru.registry.metrics import Metrics
 from naru.registry.routes import Route
 from naru.registry.storage import Storage
 from naru.registry.uploads import Uploads
+
+_BODY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,23 @@ def json_answer(
     document: Json, *, content_type: str = "application/json", headers: dict[str, str] | None = None
 ) -> web.Response:
     return web.Response(body=dump_json(document), content_type=content_type, headers=headers)
+
+
+async def read_limited(request: web.Request, limit_bytes: int, code: str) -> bytes:
+    """The body. Raises Refusal, with this code: status 413 for more, before it is read if the client says so; 400 if it breaks off."""
+    too_large = Refusal(code, f"the request body is larger than {limit_bytes} bytes", status=413)
+    if (request.content_length or 0) > limit_bytes:
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_S):
+            while chunk := await request.content.readany():
+                body += chunk
+                if len(body) > limit_bytes:
+                    raise too_large
+    except (aiohttp.ClientError, ConnectionError, TimeoutError, web.RequestPayloadError) as error:
+        raise Refusal(code, "the request body broke off", status=400) from error
+    return bytes(body)
 
 
 def here(request: web.Request) -> str:

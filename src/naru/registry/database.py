@@ -24,6 +24,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from naru.errors import Conflict, Internal, InvalidArgument, Unavailable
 from naru.linux.threads import outlast
+from naru.registry.seals import Seals
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,11 +32,13 @@ Row = tuple[Any, ...]
 
 _BATCH = 64  # transactions that share a sync
 _WAIT_S = 10.0  # for another process that writes
+_NO_SEALS = Seals()
 
 
 class Connection(Protocol):
     dialect: str  # "sqlite" or "postgresql"
     for_claim: str  # what a SELECT of rows to work on ends with, for workers not to wait for one another
+    seals: Seals  # for columns that keep secrets
 
     def rows(self, sql: str, *parameters: Any) -> list[Row]: ...
 
@@ -72,7 +75,8 @@ class SqliteConnection:
     dialect = "sqlite"
     for_claim = ""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, seals: Seals) -> None:
+        self.seals = seals
         self._connection = sqlite3.connect(
             path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False, cached_statements=256
         )
@@ -107,13 +111,13 @@ class Sqlite:
 
     shared = False
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, seals: Seals) -> None:
         """Raises Internal for a file that is no database."""
         self.url = f"sqlite:///{os.path.abspath(path)}"
-        self._path = path
+        self._path, self._seals = path, seals
         try:
-            self._reader = SqliteConnection(path)
-            self._writer = SqliteConnection(path)
+            self._reader = SqliteConnection(path, seals)
+            self._writer = SqliteConnection(path, seals)
         except sqlite3.DatabaseError as error:
             raise Internal(f"{path}: {error}") from error
         self._queue: queue.SimpleQueue[_Change | None] = queue.SimpleQueue()
@@ -125,7 +129,7 @@ class Sqlite:
 
     async def scan(self, ask: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         def in_thread() -> T:
-            connection = SqliteConnection(self._path)
+            connection = SqliteConnection(self._path, self._seals)
             try:
                 return ask(connection, *args, **kwargs)
             finally:
@@ -209,12 +213,15 @@ class _Change:
             self.future.set_result(result)
 
 
-def open_database(url: str) -> Database:
-    """A path of a SQLite file, or `postgresql://...`. Raises Internal, Unavailable, InvalidArgument."""
+def open_database(url: str, seals: Seals = _NO_SEALS) -> Database:
+    """A path of a SQLite file, or `postgresql://...`. Raises Internal, Unavailable, InvalidArgument.
+
+    A registry alone keeps no secrets in its tables, and needs no `seals`.
+    """
     if "://" not in url:
-        return Sqlite(url)
+        return Sqlite(url, seals)
     if url.startswith(("postgresql://", "postgres://")):
         from naru.registry.postgres import Postgres  # noqa: PLC0415 - psycopg is for those who have a server
 
-        return Postgres(url)
+        return Postgres(url, seals)
     raise InvalidArgument(f"database {url.partition(':')[0]}: is none of SQLite (a path) and postgresql://")

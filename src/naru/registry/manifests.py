@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from urllib.parse import urlencode
 
-import aiohttp
 from aiohttp import web
 
 from naru.oci.digest import Digest
 from naru.oci.image import MANIFEST_LIMIT_BYTES, OCI_INDEX
-from naru.registry.context import Context, json_answer
-from naru.registry.errors import Refusal
+from naru.registry.context import Context, json_answer, read_limited
 from naru.registry.routes import Page, check_tag, parse_digest, parse_page, parse_reference
 
-_BODY_S = 60.0
 _TAGS_PAGE = 1000
 _CATALOG_PAGE = 100
 _REFERRERS_PAGE = 500
@@ -43,7 +39,7 @@ async def put(context: Context) -> web.StreamResponse:
     repository, reference = context.route.repository, parse_reference(context.route.item)
     media_type = context.request.headers.get("Content-Type", "").partition(";")[0].strip()
     tags = [check_tag(tag) for tag in context.request.query.getall("tag", [])]
-    raw = await _read_body(context.request)
+    raw = await read_limited(context.request, MANIFEST_LIMIT_BYTES, "MANIFEST_INVALID")
     record = await context.storage.put_manifest(context.caller, repository, reference, media_type, raw, tags)
     headers = {
         "Location": f"/v2/{repository}/manifests/{record.digest}",
@@ -55,23 +51,6 @@ async def put(context: Context) -> web.StreamResponse:
     for tag in tags:  # distribution-spec main, "Pushing manifests": `?tag=` may be repeated
         response.headers.add("OCI-Tag", tag)
     return response
-
-
-async def _read_body(request: web.Request) -> bytes:
-    """Raises Refusal: status 413 for more than MANIFEST_LIMIT_BYTES, before they are read if the client says so."""
-    too_large = Refusal("MANIFEST_INVALID", f"manifest is larger than {MANIFEST_LIMIT_BYTES} bytes", status=413)
-    if (request.content_length or 0) > MANIFEST_LIMIT_BYTES:
-        raise too_large
-    body = bytearray()
-    try:
-        async with asyncio.timeout(_BODY_S):
-            while chunk := await request.content.readany():
-                body += chunk
-                if len(body) > MANIFEST_LIMIT_BYTES:
-                    raise too_large
-    except (aiohttp.ClientError, ConnectionError, TimeoutError, web.RequestPayloadError) as error:
-        raise Refusal("MANIFEST_INVALID", "the request body broke off") from error
-    return bytes(body)
 
 
 async def delete(context: Context) -> web.StreamResponse:

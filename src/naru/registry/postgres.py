@@ -19,6 +19,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from naru.errors import Conflict, Unavailable
 from naru.linux.threads import finish_in_thread
 from naru.registry.database import Connection, Row
+from naru.registry.seals import Seals
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,8 +38,9 @@ class PostgresConnection:
     dialect = "postgresql"
     for_claim = " FOR UPDATE SKIP LOCKED"
 
-    def __init__(self, connection: psycopg.Connection[Row]) -> None:
+    def __init__(self, connection: psycopg.Connection[Row], seals: Seals) -> None:
         self._connection = connection
+        self.seals = seals
 
     def rows(self, sql: str, *parameters: Any) -> list[Row]:
         return self._execute(sql, parameters).fetchall()
@@ -56,8 +58,9 @@ class PostgresConnection:
 class Postgres:
     shared = True
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, seals: Seals) -> None:
         """Raises Unavailable if nobody answers there."""
+        self._seals = seals
         self.url = "postgresql+psycopg://" + url.partition("://")[2]
         self._readers = ConnectionPool(url, min_size=1, max_size=_AT_ONCE, open=False, configure=_for_reading)
         self._writers = ConnectionPool(url, min_size=1, max_size=_AT_ONCE, open=False, configure=_for_writing)
@@ -71,7 +74,7 @@ class Postgres:
     async def read(self, ask: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         def in_thread() -> T:
             with self._readers.connection() as connection:
-                return ask(PostgresConnection(connection), *args, **kwargs)
+                return ask(PostgresConnection(connection, self._seals), *args, **kwargs)
 
         return await _told(in_thread)
 
@@ -80,7 +83,7 @@ class Postgres:
     async def write(self, change: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         def once() -> T:
             with self._writers.connection() as connection:  # commits, or rolls back if it raises
-                return change(PostgresConnection(connection), *args, **kwargs)
+                return change(PostgresConnection(connection, self._seals), *args, **kwargs)
 
         return await _told(lambda: _again(once))
 

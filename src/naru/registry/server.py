@@ -7,7 +7,7 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -25,6 +25,7 @@ from naru.registry.listening import Running, Tls, listen
 from naru.registry.metrics import Metrics
 from naru.registry.migrate import migrate
 from naru.registry.rules import Rules
+from naru.registry.seals import Seals
 from naru.registry.storage import Storage
 from naru.registry.uploads import Uploads
 from naru.wire.exposition import CONTENT_TYPE
@@ -53,14 +54,22 @@ class Settings:
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, access: Access | None = None, rules: Rules | None = None
+    settings: Settings,
+    access: Access | None = None,
+    rules: Rules | None = None,
+    seals: Callable[[], Seals] | None = None,
 ) -> AsyncIterator[Registry]:
-    """The registry's parts, with its tables there, and garbage being collected. Raises Conflict if the data root is in use."""
+    """The registry's parts, with its tables there, and garbage being collected. Raises Conflict if the data root is in use.
+
+    `seals` is asked for when the data root is ours.
+    """
     async with AsyncExitStack() as undo:
         if not (settings.database and settings.blobs):
             os.makedirs(settings.data_root, mode=0o710, exist_ok=True)
             undo.callback(os.close, _take_lock(settings.data_root))
-        database = open_database(settings.database or os.path.join(settings.data_root, "registry.db"))
+        database = open_database(
+            settings.database or os.path.join(settings.data_root, "registry.db"), seals() if seals else Seals()
+        )
         undo.callback(database.close)
         await migrate(database, "naru.registry", "registry_version")
         blobs = open_store(settings.blobs or os.path.join(settings.data_root, "blobs"))

@@ -45,7 +45,9 @@ class TokenAccess:
         self._realm, self._service, self._issuer = realm, service, issuer
         self._keys = keys
         self._now_s = now_s
-        self._known: dict[bytes, tuple[Caller, float]] = {}  # digest of a token → whose, and until when
+        self._known: dict[
+            bytes, tuple[Caller, float, Key]
+        ] = {}  # digest of a token → whose, until when, signed by which key
 
     async def identify(self, authorization: str) -> Caller:
         if not authorization:
@@ -54,17 +56,26 @@ class TokenAccess:
         if scheme.lower() != "bearer":
             raise Refusal("UNAUTHORIZED", "a bearer token is wanted")
         digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
-        caller, until_s = self._known.get(digest, (Caller(), 0.0))
-        if self._now_s() >= until_s:
-            caller, until_s = self._verified(token.strip())
+        known = self._known.get(digest)
+        if known is None or self._now_s() >= known[1] or known[2] not in self.keys():
+            known = await self._verified(token.strip())
             while len(self._known) >= _REMEMBERED:
                 del self._known[next(iter(self._known))]
-            self._known[digest] = caller, until_s
-        return caller
+            self._known[digest] = known
+        return known[0]
 
-    def _verified(self, token: str) -> tuple[Caller, float]:
+    def keys(self) -> Sequence[Key]:
+        """Those that are good now."""
+        return self._keys
+
+    async def keys_for(self, key_id: str) -> Sequence[Key]:
+        """As `keys`, for a token that names this one ("": none), for those who can look for keys they do not know yet."""
+        return self.keys()
+
+    async def _verified(self, token: str) -> tuple[Caller, float, Key]:
         try:
-            claims = self._claims(token)
+            header = jwt.get_unverified_header(token)
+            claims, key = self._claims(token, header, await self.keys_for(str(header.get("kid") or "")))
             grants = frozenset(
                 (str(entry["type"]), str(entry["name"]), str(action))
                 for entry in claims.get("access") or []
@@ -72,12 +83,11 @@ class TokenAccess:
             )
         except (jwt.InvalidTokenError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise Refusal("UNAUTHORIZED", f"invalid token: {error}") from error
-        return Caller(str(claims.get("sub") or ""), grants), float(claims["exp"])
+        return Caller(str(claims.get("sub") or ""), grants), float(claims["exp"]), key
 
-    def _claims(self, token: str) -> dict[str, Any]:
+    def _claims(self, token: str, header: dict[str, Any], keys: Sequence[Key]) -> tuple[dict[str, Any], Key]:
         """By the key that it names, else by the one that has signed it. Raises InvalidTokenError."""
-        header = jwt.get_unverified_header(token)
-        fitting = [key for key in self._keys if header.get("alg") in key.algorithms]
+        fitting = [key for key in keys if header.get("alg") in key.algorithms]
         named = [key for key in fitting if key.id and key.id == header.get("kid")]
         for key in named or fitting:
             try:
@@ -87,7 +97,7 @@ class TokenAccess:
                 )  # fmt: skip
             except jwt.InvalidSignatureError:
                 continue
-            return claims
+            return claims, key
         raise jwt.InvalidTokenError("signed by nobody that is known here")
 
     async def readable(self, caller: Caller, names: Sequence[str]) -> list[str]:

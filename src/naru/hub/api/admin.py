@@ -52,6 +52,11 @@ async def jobs(call: Call) -> Json:
     return {"counts": counts, "waiting": shown}
 
 
+async def replace_signing_key(call: Call) -> None:
+    await call.hub.do(call.who, site.replace_signing_key)
+    await call.hub.authority.look()
+
+
 _QUERY = {"before": Field(Number(), "The entry to go on before"), **SIZE}
 
 
@@ -66,4 +71,11 @@ ROUTES = (
     Route("GET", "/admin/storage", storage, "What is stored, and what waits to be collected", workings.STORAGE),
     Route("GET", "/admin/explain/{digest}", explain, "Why the bytes of a digest are kept", workings.EXPLANATION),
     Route("GET", "/admin/jobs", jobs, "What is being worked at", workings.JOBS),
+    Route(
+        "POST",
+        "/admin/signing-key",
+        replace_signing_key,
+        "A new key for tokens; all that were given out end",
+        status=204,
+    ),
 )

@@ -2,9 +2,10 @@
 
 | path | |
 |---|---|
-| `POST /v2/auth/token`, `POST /v2/users/login` | a token of ten minutes for Authorization: Bearer; see `tokens` |
+| `POST /v2/auth/token`, `POST /v2/users/login`, `/v2/users/2fa-login` | a token of ten minutes for Authorization: Bearer; see `tokens` |
 | `/v2/access-tokens[/UUID]` | personal access tokens |
 | `/v2/namespaces/NS/repositories[/R[/tags[/T]]]`, `/v2/repositories/NS/[R/[tags/[T]]]` | repositories and tags, GET and HEAD |
+| `…/NS/repositories/R/immutabletags[/verify]` | which tags cannot be moved, by regular expressions |
 | `/v2/orgs/O/members` | who belongs to an organization |
 | `/v2/search/repositories?query=` | search |
 
@@ -17,12 +18,14 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from aiohttp import web
 
 from naru.errors import NotFound, Unauthenticated
+from naru.hub import secondstep
 from naru.hub.api.account import NUMBERED, PASSWORD, own_name, paged
 from naru.hub.api.fields import Field, Flag, ListOf, OrNull, Text, Time, time_text
 from naru.hub.api.routes import Call, Page, Route, Table
@@ -30,16 +33,20 @@ from naru.hub.api.serve import make_handler
 from naru.hub.api.tokens import ApiTokens
 from naru.hub.catalog.repositories import DAY_S, Profile, Query
 from naru.hub.catalog.taglists import Tag
+from naru.hub.catalog.tagpatterns import TagPattern, expression
 from naru.hub.parts import Hub
+from naru.hub.people import accounts, credentials
 from naru.hub.people.accounts import Account
 from naru.hub.people.credentials import PERSONAL, Credential
 from naru.hub.people.permissions import scope_of
-from naru.hub.services import lookups, people, repos, site
+from naru.hub.services import lookups, people, repos, sessions, site
 from naru.hub.services.lookups import Part
 from naru.oci.image import Json
 
 # Docker Hub's scopes, and ours
 SCOPES = {"repo:admin": "delete", "repo:write": "write", "repo:read": "read", "repo:public_read": "public"}
+_SECOND_STEP = "Require secondary authentication on MFA enabled account"
+_MATCHES = 1000  # tags in an answer
 _ORDERINGS = {"last_updated": "updated", "name": "name", "pull_count": "pulls"}
 
 
@@ -52,8 +59,26 @@ class Login:
     async def auth_token(self, call: Call) -> Json:
         return {"access_token": await self._issue(call, call.body["identifier"], call.body["secret"])}
 
-    async def users_login(self, call: Call) -> Json:
-        return {"token": await self._issue(call, call.body["username"], call.body["password"])}
+    async def users_login(self, call: Call) -> Json | web.Response:
+        name, password = call.body["username"], call.body["password"]
+        if credentials.is_secret(password):
+            return {"token": await self._issue(call, name, password)}
+        found = await call.hub.identities.by_password(name, password, call.who.address)
+        if found.totp_secret is None:
+            return await self._token_of(call, found.account.id)
+        ticket = await call.hub.do(call.who, sessions.ask_code, found.account.id)
+        return web.json_response(
+            {"detail": _SECOND_STEP, "message": _SECOND_STEP, "login_2fa_token": ticket}, status=401
+        )
+
+    async def second_login(self, call: Call) -> Json:
+        """With a code of an authenticator app, or a recovery code."""
+        account = await secondstep.show(call.hub, call.who, call.body["login_2fa_token"], call.body["code"])
+        return await self._token_of(call, account)
+
+    async def _token_of(self, call: Call, account: int) -> Json:
+        principal = await call.hub.database.read(accounts.principal_by_id, account)
+        return {"token": await self._tokens.issue(principal)}
 
     async def _issue(self, call: Call, name: str, secret: str) -> str:
         if ":" in name:
@@ -90,7 +115,7 @@ async def repository(call: Call) -> Json:
     found = await call.hub.read(call.who, lookups.repository, call.repository)
     readme, _ = await call.hub.read(call.who, lookups.readme, call.repository)
     profile = found.profile
-    rules = [profile.immutable] if profile.immutable else []
+    rules = list(map(expression, profile.immutable.split()))
     return {
         **_repository(profile, found.categories), "user": profile.owner, "hub_user": profile.owner, "is_automated": False,
         "collaborator_count": 0, "has_starred": found.is_starred, "full_description": readme,
@@ -100,6 +125,24 @@ async def repository(call: Call) -> Json:
         },
         "immutable_tags_settings": {"enabled": bool(rules), "rules": rules},
     }  # fmt: skip
+
+
+async def set_immutable_tags(call: Call) -> Json:
+    rules = [_rule(one) for one in call.body["immutable_tags_rules"]] if call.body["immutable_tags"] else []
+    await call.hub.do(call.who, repos.update, call.repository, {"immutable": " ".join(rules)})
+    return await repository(call)
+
+
+async def verify_immutable_tags(call: Call) -> Json:
+    call_tags = partial(repos.matching_tags, pattern=_rule(call.body["regex"]), limit=_MATCHES)
+    return {"tags": await call.hub.database.scan(call_tags, call.who, call.repository)}
+
+
+def _rule(text: str) -> str:
+    """A regular expression of Docker Hub's, always of the whole tag, as ours. Raises InvalidArgument."""
+    pattern = f"^{text.removeprefix('^').removesuffix('$')}$"
+    TagPattern.parse(pattern)
+    return pattern
 
 
 async def tags(call: Call) -> Page:
@@ -222,6 +265,12 @@ def _token(one: Credential) -> Json:
 _REPOSITORIES = {"name": Field(Text(200)), "ordering": Field(Text(50)), **NUMBERED}
 _TAGS = {"name": Field(Text(128)), **NUMBERED}
 _SEARCH = {"query": Field(Text(200)), **NUMBERED}
+_SECOND_LOGIN = {"login_2fa_token": Field(Text(200, 1), must=True), "code": Field(Text(100, 1), must=True)}
+_RULE = Text(254, 1)
+_IMMUTABLE = {
+    "immutable_tags": Field(Flag(), must=True),
+    "immutable_tags_rules": Field(ListOf(_RULE, most=20), must=True),
+}
 _SECRET = Field(PASSWORD, must=True)
 _NAME = Field(Text(100, 1), must=True)
 _NEW_TOKEN: dict[str, Any] = {
@@ -237,9 +286,18 @@ def routes(login: Login) -> Iterator[Route]:
     yield Route(
         "POST", "/users/login", login.users_login, "", body={"username": _NAME, "password": _SECRET}, login=False
     )
+    yield Route("POST", "/users/2fa-login", login.second_login, "", body=_SECOND_LOGIN, login=False)
     for where in ("/namespaces/{namespace}/repositories", "/repositories/{namespace}"):
         yield Route("GET", where, repositories, "", query=_REPOSITORIES, login=False)
         yield Route("GET", where + "/{name}", repository, "", login=False)
+        yield Route("PATCH", where + "/{name}/immutabletags", set_immutable_tags, "", body=_IMMUTABLE)
+        yield Route(
+            "POST",
+            where + "/{name}/immutabletags/verify",
+            verify_immutable_tags,
+            "",
+            body={"regex": Field(_RULE, must=True)},
+        )
         yield Route("GET", where + "/{name}/tags", tags, "", query=_TAGS, login=False)
         yield Route("GET", where + "/{name}/tags/{tag}", tag, "", login=False)
     yield Route("GET", "/search/repositories", search, "", query=_SEARCH, login=False)

@@ -162,7 +162,7 @@ _UPDATE = {
     "summary": _SUMMARY,
     "categories": Field(ListOf(Text(choices=CATEGORIES), most=3)),
     "is_private": Field(Flag()),
-    "immutable": Field(Text(500), "Pattern of tags that can be neither moved nor deleted"),
+    "immutable": Field(Text(6000), "Patterns of tags that can be neither moved nor deleted, with spaces between them"),
 }
 _TAGS = {
     "q": Field(Text(128), "Text that is in the name"),

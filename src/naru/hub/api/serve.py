@@ -7,13 +7,11 @@ for Bearer, as asking for Basic would have browsers ask for a password, keep it,
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-import aiohttp
 from aiohttp import web
 
 from naru.errors import (
@@ -34,13 +32,12 @@ from naru.hub.parts import Hub
 from naru.hub.people import credentials
 from naru.hub.people.permissions import ANYBODY, Principal
 from naru.oci.image import Json, load_json
-from naru.registry.context import json_answer
+from naru.registry.context import json_answer, read_limited
 from naru.registry.errors import Refusal
 
 log = logging.getLogger("naru.hub")
 
 BODY_LIMIT_BYTES = 2 << 20  # a README in JSON
-_BODY_S = 60.0
 # kind of error → status
 STATUSES: tuple[tuple[type[NaruError], int], ...] = (
     (InvalidArgument, 400),
@@ -78,28 +75,12 @@ async def principal_of(hub: Hub, tokens: ApiTokens, request: web.Request) -> Pri
 
 async def read_body(request: web.Request) -> Json:
     """A JSON object, {} for no body at all. Raises Refusal, InvalidArgument."""
-    data = await _read_limited(request)
+    data = await read_limited(request, BODY_LIMIT_BYTES, "SIZE_INVALID")
     if not data:
         return {}
     if request.content_type != "application/json":
         raise Refusal("UNSUPPORTED", "Content-Type: must be application/json", status=415)
     return load_json(data, "body")
-
-
-async def _read_limited(request: web.Request) -> bytes:
-    too_large = Refusal("SIZE_INVALID", f"body: larger than {BODY_LIMIT_BYTES} bytes", status=413)
-    if (request.content_length or 0) > BODY_LIMIT_BYTES:
-        raise too_large
-    data = bytearray()
-    try:
-        async with asyncio.timeout(_BODY_S):
-            while piece := await request.content.readany():
-                data += piece
-                if len(data) > BODY_LIMIT_BYTES:
-                    raise too_large
-    except (aiohttp.ClientError, ConnectionError, TimeoutError, web.RequestPayloadError) as error:
-        raise InvalidArgument("body: broke off") from error
-    return bytes(data)
 
 
 def make_handler(hub: Hub, tokens: ApiTokens, table: Table, prefix: str = PREFIX, *, strict: bool = True) -> Serve:
@@ -147,6 +128,8 @@ async def _answer(
     body = read_fields(route.body, await read_body(request), strict=strict)
     call = Call(hub, request, hub.who(principal, request), path, query, body)
     result = await route.handler(call)
+    if isinstance(result, web.Response):
+        return result
     if isinstance(result, Page):
         result = page_json(call, result)
     if result is None:

@@ -36,7 +36,7 @@ class ApiTokens:
 
     async def principal(self, token: str) -> Principal:
         """Whom it was issued to. Raises Unauthenticated."""
-        for key in self._authority.keys:
+        for key in await self._authority.keys_for(_named(token)):
             try:
                 claims = jwt.decode(
                     token, key.public, list(key.algorithms), issuer=ISSUER, audience=AUDIENCE, leeway=_LEEWAY_S,
@@ -48,6 +48,14 @@ class ApiTokens:
             if found is not None:
                 return found
         raise Unauthenticated("the token is unknown, expired or disabled")
+
+
+def _named(token: str) -> str:
+    """The key that it says has signed it."""
+    try:
+        return str(jwt.get_unverified_header(token).get("kid") or "")
+    except (jwt.InvalidTokenError, ValueError):
+        return ""
 
 
 def _origin(c: Connection, principal: Principal) -> dict[str, Any]:

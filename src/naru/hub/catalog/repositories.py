@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from naru.errors import Conflict, InvalidArgument, NotFound
-from naru.hub.catalog.tagpatterns import TagPattern
+from naru.hub.catalog.tagpatterns import parse_several
 from naru.hub.people import accounts
 from naru.hub.people.accounts import Account
 from naru.hub.people.permissions import Level, Principal, RepositoryFacts
@@ -41,7 +41,7 @@ class Profile:
     namespace: int
     is_private: bool
     summary: str
-    immutable: str  # pattern of tags that cannot be moved or deleted; "": none
+    immutable: str  # patterns of tags that cannot be moved or deleted; "": none
     stars: int
     pulls: int
     updated_at: float
@@ -141,7 +141,7 @@ def update(c: Connection, repository: int, now_s: float, **values: Any) -> None:
     if len(values.get("readme", "").encode()) > README_LIMIT_BYTES:
         raise InvalidArgument(f"README: larger than {README_LIMIT_BYTES >> 10} KiB")
     if values.get("immutable"):
-        TagPattern.parse(values["immutable"])
+        parse_several(values["immutable"])
     columns = ", ".join(f"{name} = ?" for name in values)
     given = [int(value) if isinstance(value, bool) else value for value in values.values()]
     c.run(f"UPDATE profile SET {columns}, updated_at = ? WHERE repository = ?", *given, now_s, repository)

@@ -13,6 +13,7 @@ other, and people's patterns are not to be trusted with that. Letters count as t
 
 from __future__ import annotations
 
+import re
 import string
 from dataclasses import dataclass, field
 
@@ -27,6 +28,8 @@ _CLASSES = {"d": _DIGITS, "D": _ALPHABET - _DIGITS, "w": _WORD, "W": _ALPHABET -
 _MAX_REPEATS = 128  # a tag has no more characters
 _MAX_STATES = 1_000
 _REMEMBERED = 50_000
+_GLOB_WORD = re.compile(r"\[[^\]]*\]|[*?.{},]")
+_GLOB_WORDS = {"*": ".*", "?": ".", ".": r"\.", "{": "(", "}": ")", ",": "|"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,18 @@ class TagPattern:
     def matches(self, tag: str) -> bool:
         """Whether the whole tag is as the pattern says."""
         return self._machine.accepts(tag)
+
+
+def parse_several(text: str) -> tuple[TagPattern, ...]:
+    """Patterns with spaces between them: a tag is meant by any. Raises InvalidArgument."""
+    return tuple(map(TagPattern.parse, text.split()))
+
+
+def expression(pattern: str) -> str:
+    """The regular expression, without ^ and $, that means the same as a pattern."""
+    if pattern.startswith("^"):
+        return pattern[1:-1]
+    return _GLOB_WORD.sub(lambda word: _GLOB_WORDS.get(word[0]) or word[0].replace("[!", "[^", 1), pattern)
 
 
 # -- what a pattern says ----------------------------------------------------------------------------------------------

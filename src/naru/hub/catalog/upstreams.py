@@ -1,6 +1,6 @@
 """Namespaces that are copies of other registries: which, of what, and what is known to be fresh. Functions of a Connection.
 
-upstream   namespace → url, username, password, fresh_s
+upstream   namespace → url, username, password (sealed), fresh_s
 cached     (repository, tag) → checked_at      when it was last seen that the upstream's tag names the same
 
 `dockerhub/library/alpine` is `library/alpine` of the upstream of namespace `dockerhub`. What is in such a namespace is seen by whom the
@@ -47,21 +47,22 @@ _FROM = "FROM upstream JOIN account ON account.id = namespace"
 
 
 def every(c: Connection) -> list[Upstream]:
-    return [_upstream(row) for row in c.rows(f"SELECT {_COLUMNS} {_FROM} ORDER BY name LIMIT 1000")]
+    return [_upstream(c, row) for row in c.rows(f"SELECT {_COLUMNS} {_FROM} ORDER BY name LIMIT 1000")]
 
 
 def by_name(c: Connection, namespace: str) -> Upstream | None:
     found = one(c.rows(f"SELECT {_COLUMNS} {_FROM} WHERE name = ?", namespace))
-    return _upstream(found) if found else None
+    return _upstream(c, found) if found else None
 
 
-def _upstream(row: Row) -> Upstream:
-    return Upstream(*row)
+def _upstream(c: Connection, row: Row) -> Upstream:
+    namespace, name, url, username, password, fresh_s = row
+    return Upstream(namespace, name, url, username, c.seals.open(password), fresh_s)
 
 
 def find(c: Connection, namespace: int) -> Upstream | None:
     found = one(c.rows(f"SELECT {_COLUMNS} {_FROM} WHERE namespace = ?", namespace))
-    return _upstream(found) if found else None
+    return _upstream(c, found) if found else None
 
 
 def get(c: Connection, namespace: int) -> Upstream:
@@ -77,7 +78,7 @@ def put(c: Connection, namespace: int, place: Place, fresh_s: float) -> None:
         "INSERT INTO upstream (namespace, url, username, password, fresh_s) VALUES (?, ?, ?, ?, ?) "
         "ON CONFLICT (namespace) DO UPDATE SET url = excluded.url, username = excluded.username, password = excluded.password, "
         "fresh_s = excluded.fresh_s",
-        namespace, place.url, place.username, place.password, fresh_s,
+        namespace, place.url, place.username, c.seals.seal(place.password), fresh_s,
     )  # fmt: skip
 
 

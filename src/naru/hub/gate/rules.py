@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from naru.hub import audit
 from naru.hub.audit import Actor
 from naru.hub.catalog import images, repositories
-from naru.hub.catalog.tagpatterns import TagPattern
+from naru.hub.catalog.tagpatterns import parse_several
 from naru.hub.peers import deliveries, replications, scans
 from naru.hub.people import accounts
 from naru.oci.digest import Digest
@@ -86,8 +86,8 @@ class HubRules:
         )
 
 
-def is_immutable(pattern: str, tag: str) -> bool:
-    return TagPattern.parse(pattern).matches(tag)
+def is_immutable(patterns: str, tag: str) -> bool:
+    return any(pattern.matches(tag) for pattern in parse_several(patterns))
 
 
 def _tagged(c: Connection, repository: int, tag: str) -> str | None:

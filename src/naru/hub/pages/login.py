@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from aiohttp import web
 
-from naru.errors import Forbidden, Unauthenticated
+from naru.errors import Forbidden, NotFound, Unauthenticated
+from naru.hub import secondstep
 from naru.hub.pages.forms import Problem
 from naru.hub.pages.site import Route
 from naru.hub.pages.visit import SESSION, Visit, local
-from naru.hub.people import accounts, credentials, passwords, recovery, totp
+from naru.hub.people import accounts, credentials, passwords
 from naru.hub.services import sessions, site
 
 
@@ -41,16 +40,11 @@ async def _ask_code(visit: Visit, ticket: str) -> web.Response:
 
 async def check_code(visit: Visit) -> web.Response:
     ticket = visit.form.raw("ticket")
-    found = await visit.hub.read(visit.who, sessions.asked, ticket)
-    if found is None or found.totp_secret is None:
-        raise Problem("problem.login.late")
-    visit.hub.identities.check_second_step(found.account.name, visit.who.address)
-    code = visit.form.text("code")
-    spelled = totp.normal_recovery_code(code)
-    digest = await asyncio.to_thread(recovery.digest, spelled, found.totp_secret) if spelled else None
-    account = await visit.hub.do(visit.who, sessions.show_code, ticket, code, digest)
-    if account is None:
-        visit.hub.identities.note_wrong_code(found.account.name, visit.who.address)
+    try:
+        account = await secondstep.show(visit.hub, visit.who, ticket, visit.form.text("code"))
+    except NotFound:
+        raise Problem("problem.login.late") from None
+    except Unauthenticated:
         visit.problem, visit.status = visit.language("problem.code"), 400
         return await _ask_code(visit, ticket)
     return await enter(visit, account, visit.form.raw("next", "/"))

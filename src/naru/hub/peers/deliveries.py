@@ -1,6 +1,6 @@
 """Webhooks: where events are sent, and how that went. The form of what is sent is `webhooks`', where it may go `webhooktargets`'.
 
-webhook       id → namespace, repository (of all if null), url, secret, events
+webhook       id → namespace, repository (of all if null), url, secret (sealed), events
  └── delivery     id → event, body, attempts, status, answer      each one that was due; a job delivers it
 """
 
@@ -62,8 +62,9 @@ _COLUMNS = "id, namespace, repository, name, url, secret, events, format, is_act
 _DELIVERY = "id, webhook, event, body, attempts, status, answer, created_at, finished_at"
 
 
-def _webhook(row: Row) -> Webhook:
+def _webhook(c: Connection, row: Row) -> Webhook:
     values = list(row)
+    values[5] = c.seals.open(values[5])
     values[6], values[8] = tuple(json.loads(values[6])), bool(values[8])
     return Webhook(*values)
 
@@ -88,7 +89,7 @@ def create(
     ((made,),) = c.rows(
         "INSERT INTO webhook (namespace, repository, name, url, secret, events, format, is_active, created_at) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?) RETURNING id",
-        namespace, repository, name[:100], url, secret or secrets.token_urlsafe(24), json.dumps(list(events)), format, now_s,
+        namespace, repository, name[:100], url, c.seals.seal(secret or secrets.token_urlsafe(24)), json.dumps(list(events)), format, now_s,
     )  # fmt: skip
     return get(c, int(made))
 
@@ -98,17 +99,18 @@ def get(c: Connection, webhook: int) -> Webhook:
     found = one(c.rows(f"SELECT {_COLUMNS} FROM webhook WHERE id = ?", webhook))
     if found is None:
         raise NotFound(f"webhook {webhook}: not found")
-    return _webhook(found)
+    return _webhook(c, found)
 
 
 def of_namespace(c: Connection, namespace: int) -> list[Webhook]:
     sql = f"SELECT {_COLUMNS} FROM webhook WHERE namespace = ? AND repository IS NULL ORDER BY id"
-    return [_webhook(row) for row in c.rows(sql, namespace)]
+    return [_webhook(c, row) for row in c.rows(sql, namespace)]
 
 
 def of_repository(c: Connection, repository: int) -> list[Webhook]:
     return [
-        _webhook(row) for row in c.rows(f"SELECT {_COLUMNS} FROM webhook WHERE repository = ? ORDER BY id", repository)
+        _webhook(c, row)
+        for row in c.rows(f"SELECT {_COLUMNS} FROM webhook WHERE repository = ? ORDER BY id", repository)
     ]
 
 
@@ -130,7 +132,7 @@ def publish(c: Connection, now_s: float, event: str, name: str, actor: str, **da
     profile = repositories.get(c, name)
     sql = f"SELECT {_COLUMNS} FROM webhook WHERE is_active = 1 AND namespace = ? AND (repository IS NULL OR repository = ?)"
     for row in c.rows(sql, profile.namespace, profile.id):
-        webhook = _webhook(row)
+        webhook = _webhook(c, row)
         if event in webhook.events:
             _deliver(c, webhook, profile, event, actor, now_s, data)
 

@@ -1,6 +1,6 @@
 """Replication rules: what is copied to or from which other registry, and when. Functions of a Connection.
 
-replication   id → name, direction, remote, username, password, source, destination, tags, trigger, is_enabled, ran_at, result
+replication   id → name, direction, remote, username, password (sealed), source, destination, tags, trigger, is_enabled, ran_at, result
 
 `source` is a glob of repositories: this hub's for a rule that pushes, the other registry's for one that pulls. What is copied keeps its
 name, or has its first part replaced by `destination`. Copying itself is `replicate`'s.
@@ -64,9 +64,9 @@ class Rule:
 _COLUMNS = 'id, name, direction, remote, username, password, source, destination, tags, "trigger", is_enabled, created_at, ran_at, result'
 
 
-def _rule(row: Row) -> Rule:
+def _rule(c: Connection, row: Row) -> Rule:
     values = list(row)
-    values[10] = bool(values[10])
+    values[5], values[10] = c.seals.open(values[5]), bool(values[10])
     return Rule(*values)
 
 
@@ -102,7 +102,7 @@ def create(
     made = c.run(
         "INSERT INTO replication (name, direction, remote, username, password, source, destination, tags, \"trigger\", is_enabled, "
         "created_at, result) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, '') ON CONFLICT DO NOTHING",
-        name, direction, place.url, place.username, place.password, source, destination, tags, trigger, now_s,
+        name, direction, place.url, place.username, c.seals.seal(place.password), source, destination, tags, trigger, now_s,
     )  # fmt: skip
     if not made:
         raise Conflict(f"replication {name!r} exists")
@@ -114,21 +114,21 @@ def get(c: Connection, name: str) -> Rule:
     found = one(c.rows(f"SELECT {_COLUMNS} FROM replication WHERE name = ?", name))
     if found is None:
         raise NotFound(f"replication {name[:100]}: not found")
-    return _rule(found)
+    return _rule(c, found)
 
 
 def by_id(c: Connection, rule: int) -> Rule | None:
     found = one(c.rows(f"SELECT {_COLUMNS} FROM replication WHERE id = ?", rule))
-    return _rule(found) if found else None
+    return _rule(c, found) if found else None
 
 
 def every(c: Connection) -> list[Rule]:
-    return [_rule(row) for row in c.rows(f"SELECT {_COLUMNS} FROM replication ORDER BY name LIMIT {_MOST}")]
+    return [_rule(c, row) for row in c.rows(f"SELECT {_COLUMNS} FROM replication ORDER BY name LIMIT {_MOST}")]
 
 
 def enabled(c: Connection, trigger: str) -> list[Rule]:
     sql = f'SELECT {_COLUMNS} FROM replication WHERE is_enabled = 1 AND "trigger" = ? ORDER BY id LIMIT {_MOST}'
-    return [_rule(row) for row in c.rows(sql, trigger)]
+    return [_rule(c, row) for row in c.rows(sql, trigger)]
 
 
 def set_enabled(c: Connection, rule: int, is_enabled: bool) -> None:

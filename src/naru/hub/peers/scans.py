@@ -1,6 +1,6 @@
 """Scans: which scanners there are, what is to be scanned, and what they found. Functions of a Connection.
 
-scanner   id → name, url, authorization, is_default      whatever is pushed is scanned by the default one
+scanner   id → name, url, authorization (sealed), is_default      whatever is pushed is scanned by the default one
 scan      (repository, digest) → scanner, status, severity, counts, report, sbom, request, message
 
 A scan goes waiting → running (the scanner has given it an id) → finished, failed or unsupported: by the job of `scanning`.
@@ -56,14 +56,14 @@ class Scan:
 _SCANNER = 'id, name, url, "authorization", is_default, created_at'
 
 
-def _scanner(row: Row) -> ScannerRecord:
+def _scanner(c: Connection, row: Row) -> ScannerRecord:
     values = list(row)
-    values[4] = bool(values[4])
+    values[3], values[4] = c.seals.open(values[3]), bool(values[4])
     return ScannerRecord(*values)
 
 
 def scanners(c: Connection) -> list[ScannerRecord]:
-    return [_scanner(row) for row in c.rows(f"SELECT {_SCANNER} FROM scanner ORDER BY name LIMIT 100")]
+    return [_scanner(c, row) for row in c.rows(f"SELECT {_SCANNER} FROM scanner ORDER BY name LIMIT 100")]
 
 
 def scanner(c: Connection, name: str) -> ScannerRecord:
@@ -71,12 +71,12 @@ def scanner(c: Connection, name: str) -> ScannerRecord:
     found = one(c.rows(f"SELECT {_SCANNER} FROM scanner WHERE name = ?", name))
     if found is None:
         raise NotFound(f"scanner {name[:100]}: not found")
-    return _scanner(found)
+    return _scanner(c, found)
 
 
 def default_scanner(c: Connection) -> ScannerRecord | None:
     found = one(c.rows(f"SELECT {_SCANNER} FROM scanner WHERE is_default = 1 LIMIT 1"))
-    return _scanner(found) if found else None
+    return _scanner(c, found) if found else None
 
 
 def add_scanner(c: Connection, name: str, url: str, authorization: str, now_s: float) -> ScannerRecord:
@@ -88,7 +88,7 @@ def add_scanner(c: Connection, name: str, url: str, authorization: str, now_s: f
     first = int(default_scanner(c) is None)
     made = c.run(
         'INSERT INTO scanner (name, url, "authorization", is_default, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
-        name, url, authorization, first, now_s,
+        name, url, c.seals.seal(authorization), first, now_s,
     )  # fmt: skip
     if not made:
         raise Conflict(f"scanner {name!r} exists")
@@ -180,7 +180,7 @@ def task(c: Connection, name: str, digest: Digest) -> Task | None:
     found = one(c.rows(sql, repository, digest))
     if found is None:
         return None
-    by = _scanner(c.rows(f"SELECT {_SCANNER} FROM scanner WHERE id = ?", found[0])[0])
+    by = _scanner(c, c.rows(f"SELECT {_SCANNER} FROM scanner WHERE id = ?", found[0])[0])
     tags = records.tags_of(c, repository, digest)
     return Task(repository, record, tags[0] if tags else "", by, str(found[1]), str(found[2]), float(found[3]))
 

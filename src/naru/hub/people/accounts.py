@@ -153,6 +153,8 @@ def update(c: Connection, account: int, **values: Any) -> None:
         if len(values.get(name) or "") > _TEXT_LIMIT:
             raise InvalidArgument(f"{name}: longer than {_TEXT_LIMIT} characters")
     columns = ", ".join(f"{name} = ?" for name in values)
+    if values.get("totp_secret"):
+        values["totp_secret"] = c.seals.seal(values["totp_secret"])
     given = [int(value) if isinstance(value, bool) else value for value in values.values()]
     c.run(f"UPDATE account SET {columns} WHERE id = ?", *given, account)
 
@@ -186,7 +188,10 @@ def secrets(c: Connection, name: str) -> Secrets | None:
     column = "email" if "@" in name else "name"
     sql = f"SELECT {_COLUMNS}, password, totp_secret, totp_step FROM account WHERE {column} = ? LIMIT 2"
     found = c.rows(sql, name)
-    return Secrets(_account(found[0][:-3]), *found[0][-3:]) if len(found) == 1 else None
+    if len(found) != 1:
+        return None
+    *account, password, totp_secret, totp_step = found[0]
+    return Secrets(_account(tuple(account)), password, totp_secret and c.seals.open(totp_secret), totp_step)
 
 
 def set_recovery_codes(c: Connection, account: int, digests: list[str]) -> None:
@@ -322,6 +327,14 @@ def team_members(c: Connection, team: Team) -> list[str]:
 
 
 # principals
+
+
+def principal_by_id(c: Connection, account: int) -> Principal:
+    """Raises NotFound for nobody, or somebody who is shut out."""
+    found = by_id(c, account)
+    if found is None or found.is_disabled:
+        raise NotFound(f"account {account}: not found")
+    return principal(c, found)
 
 
 def principal(c: Connection, account: Account, reach: Reach = EVERYTHING, credential: int = 0) -> Principal:

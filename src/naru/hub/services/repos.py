@@ -11,6 +11,7 @@ from naru.hub import audit
 from naru.hub.catalog import repositories, taglists
 from naru.hub.catalog.repositories import Profile
 from naru.hub.catalog.taglists import Tag
+from naru.hub.catalog.tagpatterns import TagPattern
 from naru.hub.outbound import Outbound
 from naru.hub.peers import deliveries
 from naru.hub.peers.deliveries import Delivery, Webhook
@@ -18,6 +19,7 @@ from naru.hub.people import accounts
 from naru.hub.people.permissions import Level
 from naru.hub.policies import retain, retention
 from naru.hub.services.who import Who, admin, on_namespace, on_repository, user, visible
+from naru.registry import records
 from naru.registry.database import Connection, one
 from naru.registry.routes import check_name
 
@@ -51,6 +53,18 @@ def update(c: Connection, who: Who, name: str, values: dict[str, Any]) -> Profil
         repositories.update(c, profile.id, who.now_s, **rest)
     who.note(c, "repository.update", name, repository=name, fields=sorted(values.keys() - {"readme_html"}))
     return repositories.get(c, name)
+
+
+def matching_tags(c: Connection, who: Who, name: str, pattern: str, limit: int) -> list[str]:
+    """For who sets patterns: which tags one would be about. Raises InvalidArgument."""
+    on_repository(c, who, name, Level.ADMIN)
+    parsed = TagPattern.parse(pattern)
+    found: list[str] = []
+    after = ""
+    while len(found) < limit and (page := records.tags(c, name, after, 1000)):
+        found += filter(parsed.matches, page)
+        after = page[-1]
+    return found[:limit]
 
 
 def delete(c: Connection, who: Who, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from naru.errors import Forbidden
-from naru.hub import jobs
+from naru.hub import jobs, signingkeys
 from naru.hub.catalog import repositories
 from naru.hub.jobs import Job
 from naru.hub.people import accounts
@@ -121,6 +121,13 @@ def explain(c: Connection, who: Who, digest: str) -> Explanation:
 def work(c: Connection, who: Who) -> tuple[dict[str, int], list[Job]]:
     admin(c, who)
     return jobs.counts(c), jobs.waiting(c, 100)
+
+
+def replace_signing_key(c: Connection, who: Who) -> None:
+    """Because it has become known, say: every token given out so far ends."""
+    admin(c, who)
+    signingkeys.replace(c, who.now_s)
+    who.note(c, "signing_key.replace")
 
 
 def check_admin(c: Connection, who: Who) -> None:

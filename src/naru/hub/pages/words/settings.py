@@ -10,7 +10,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "summary.hint": ("One line, at most 100 characters", "한 줄, 최대 100자"),
     "categories.hint": ("At most three", "최대 3개"),
     "immutable": ("Immutable tags", "변경할 수 없는 태그"),
-    "immutable.hint": ("A pattern (v*) or regular expression (^v\\d+$): such tags can be neither moved nor deleted. Empty: none.", "패턴(v*)이나 정규식(^v\\d+$)에 맞는 태그는 옮기거나 삭제할 수 없습니다. 비워 두면 없음."),
+    "immutable.hint": ("Patterns (v*) or regular expressions (^v\\d+$), with spaces between: such tags can be neither moved nor deleted. Empty: none.", "패턴(v*)이나 정규식(^v\\d+$)을 공백으로 구분합니다. 맞는 태그는 옮기거나 삭제할 수 없습니다. 비워 두면 없음."),
     "repository.delete": ("Delete repository", "저장소 삭제"),
     "repository.delete.text": ("All its tags, its README, stars and counts go with it. There is no way back.", "모든 태그와 README, 별표, 통계가 함께 사라지며 되돌릴 수 없습니다."),
     "readme.label": ("Text, in Markdown", "내용 (마크다운)"),
