@@ -246,7 +246,8 @@ async def test_with_nothing_but_a_keyboard(tmp_path: Path) -> None:
 
 
 async def _filled(here: Landing) -> None:
-    from naru.hub.services import people, repos
+    from naru.hub.peers import replications
+    from naru.hub.services import people, policies, repos
 
     await here.person("ana")
     await here.hub.do(await here.who("ana"), people.create_organization, "acme")
@@ -260,6 +261,19 @@ async def _filled(here: Landing) -> None:
     permissions = [{"repository": "acme/*", "actions": ["pull"]}]
     await here.hub.do(ana, people.create_robot, "acme", "ci", permissions, None)
     await here.hub.do(ana, people.create_token, "laptop", "read", None)
+    await here.hub.do(ana, people.create_organization, "copy")
+    outbound, elsewhere = here.hub.outbound, "https://a-registry-with-quite-a-long-name.example.org:5000"
+    await here.hub.do(ana, policies.set_upstream, outbound, "copy", elsewhere, username="ana", password="secret")
+    await here.hub.do(
+        ana, policies.create_replication, outbound, "nightly", "push", elsewhere, "acme/*", username="ana", tags="v*"
+    )
+    await here.hub.do(
+        ana, policies.create_replication, outbound, "off", "pull", elsewhere, "x/*", destination="acme", trigger="daily"
+    )
+    await here.hub.do(ana, policies.enable_replication, "off", is_enabled=False)
+    await here.hub.database.write(replications.note, 1, "acme/web: 2 tags copied, 0 were there", ana.now_s)
+    await here.hub.do(ana, policies.add_scanner, outbound, "trivy", "https://scanner.example.org/trivy", "Basic secret")
+    await here.hub.do(ana, policies.add_scanner, outbound, "clair", "https://scanner.example.org/clair")
 
 
 PAGES = (
@@ -268,7 +282,8 @@ PAGES = (
     "/r/acme/web/-/settings/webhooks", "/r/acme/web/-/settings/webhooks/1", "/r/acme/web/-/audit", "/u/acme", "/u/acme/members",
     "/u/acme/teams", "/u/acme/robots", "/u/acme/webhooks", "/u/acme/audit", "/u/acme/settings", "/u/ana", "/new", "/new/organization",
     "/settings", "/settings/security", "/settings/totp", "/settings/tokens", "/settings/sessions", "/admin/users", "/admin/users/ana",
-    "/admin/storage", "/admin/jobs", "/admin/audit", "/admin/settings",
+    "/admin/storage", "/admin/mirrors", "/admin/replications", "/admin/scanners", "/u/copy/settings/mirror", "/u/acme/settings/mirror",
+    "/admin/jobs", "/admin/audit", "/admin/settings",
 )  # fmt: skip
 
 
@@ -311,6 +326,22 @@ async def test_without_scripts_all_of_it_works(tmp_path: Path) -> None:
         await page.get_by_role("button", name="Preview").click()
         await expect(page.locator("#preview em")).to_have_text("seen")
         await expect(page.get_by_label("Text, in Markdown")).to_have_value("*seen*")
+        await page.goto(f"{here.url}/u/copy/settings/mirror")
+        await expect(page.get_by_label("Password or token there")).to_have_value("")
+        await page.get_by_label("Username there").fill("bot")
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.get_by_text("The mirror is set up.")).to_be_visible()
+        await page.get_by_role("button", name="Stop mirroring").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+        await expect(page.get_by_role("button", name="Make it a mirror")).to_be_visible()
+        await page.goto(f"{here.url}/admin/replications")
+        await page.get_by_role("button", name="Enable: off").click()
+        await page.get_by_role("button", name="Delete nightly?").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        await expect(page.get_by_role("heading", name="nightly")).to_have_count(0)
+        await page.goto(f"{here.url}/admin/scanners")
+        await page.get_by_role("button", name="Make default: clair").click()
+        await expect(page.get_by_role("button", name="Not by default: clair")).to_be_visible()
         await page.get_by_label("Account menu").click()
         await page.get_by_role("button", name="Log out").click()
         await expect(page.get_by_role("link", name="Log in")).to_be_visible()

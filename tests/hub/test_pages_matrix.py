@@ -12,7 +12,8 @@ from landing import Landing, landing
 from naru.hub.pages import ROUTES
 from naru.hub.people import credentials
 from naru.hub.people.permissions import Level
-from naru.hub.services import people, repos
+from naru.hub.services import people, policies, repos
+from naru.registry import seals
 
 WHO = ("", "stranger", "reader", "writer", "member", "owner", "root")  # "": anonymous
 
@@ -55,11 +56,17 @@ PAGES: dict[str, tuple[int, ...]] = {
     "/u/acme/webhooks/2": (303, 403, 403, 403, 403, 200, 200),
     "/u/acme/audit": (303, 403, 403, 403, 403, 200, 200),
     "/u/acme/settings": (303, 403, 403, 403, 403, 200, 200),
+    "/u/acme/settings/mirror": (303, 403, 403, 403, 403, 403, 200),
+    "/u/owner/settings/mirror": (303, 403, 403, 403, 403, 403, 200),
+    "/u/nobody/settings/mirror": (303,) + (404,) * 6,
     "/u/nobody": (404,) * 7,
     "/admin": (303,) * 7,
     "/admin/users": (303, 403, 403, 403, 403, 403, 200),
     "/admin/users/owner": (303, 403, 403, 403, 403, 403, 200),
     "/admin/storage": (303, 403, 403, 403, 403, 403, 200),
+    "/admin/mirrors": (303, 403, 403, 403, 403, 403, 200),
+    "/admin/replications": (303, 403, 403, 403, 403, 403, 200),
+    "/admin/scanners": (303, 403, 403, 403, 403, 403, 200),
     "/admin/jobs": (303, 403, 403, 403, 403, 403, 200),
     "/admin/audit": (303, 403, 403, 403, 403, 403, 200),
     "/admin/settings": (303, 403, 403, 403, 403, 403, 200),
@@ -91,8 +98,18 @@ FORMS: dict[str, tuple[dict[str, str], tuple[int, ...]]] = {
     "/u/acme/settings": ({"full_name": "Acme"}, (401, 403, 403, 403, 403, 303, 303)),
     "/u/acme/settings/delete": ({"confirm": "acme"}, (401, 403, 403, 403, 403, 409, 409)),
     "/admin/users/owner": ({"badge": "", "quota": ""}, (401, 403, 403, 403, 403, 403, 303)),
+    "/u/copy/settings/mirror": ({"url": "https://registry.example.org"}, (401, 403, 403, 403, 403, 403, 303)),
+    "/u/acme/settings/mirror": ({"url": "https://registry.example.org"}, (401, 403, 403, 403, 403, 403, 409)),
+    "/admin/replications": (
+        {"name": "NEW", "direction": "push", "trigger": "manual", "url": "https://registry.example.org", "source": "acme/*"},
+        (401, 403, 403, 403, 403, 403, 303),
+    ),
+    "/admin/replications/change": ({"rule": "nightly", "action": "disable"}, (401, 403, 403, 403, 403, 403, 303)),
+    "/admin/scanners/change": ({"scanner": "trivy", "action": "none"}, (401, 403, 403, 403, 403, 403, 303)),
+    "/admin/scanners": ({"name": "trivy", "url": "https://scanner.example.org"}, (401, 403, 403, 403, 403, 403, 409)),
     "/oidc/tie": ({"action": "tie"}, (401,) + (404,) * 6),
     "/r/acme/web/-/tags/v1/scan": ({}, (404, 404, 403, 409, 404, 409, 409)),
+    "/r/acme/web/-/manifests/DIGEST/scan": ({}, (404, 404, 403, 409, 404, 409, 409)),
     "/r/acme/web/-/tags/NEW/delete": ({}, (404, 404, 403, 303, 404, 303, 303)),
     "/r/acme/web/-/settings/delete": ({"confirm": "acme/web"}, (404, 404, 403, 403, 404, 303, 404)),
 }  # fmt: skip
@@ -118,7 +135,16 @@ async def _filled(here: Landing) -> tuple[str, str]:
     permissions = [{"repository": "acme/*", "actions": ["pull"]}]
     robot, _ = await do(owner, people.create_robot, "acme", "ci", permissions, None)
     assert robot.kind == credentials.ROBOT
+    await do(owner, people.create_organization, "copy")
+    root, elsewhere = await here.who("root"), "https://registry.example.org"
+    await do(root, policies.create_replication, here.hub.outbound, "nightly", "push", elsewhere, "acme/*")
+    await do(root, policies.add_scanner, here.hub.outbound, "trivy", "https://scanner.example.org")
+    await do(root, policies.set_default_scanner, "")
     return str(digest), str(robot.id)
+
+
+def _at(path: str, digest: str, robot: str, new: str) -> str:
+    return path.replace("DIGEST", digest).replace("ROBOT", robot).replace("NEW", new)
 
 
 async def test_every_page_for_everybody(tmp_path: Path) -> None:
@@ -141,12 +167,12 @@ async def test_every_page_for_everybody(tmp_path: Path) -> None:
 
 async def test_every_form_for_everybody(tmp_path: Path) -> None:
     async with landing(tmp_path) as here:
-        _, robot = await _filled(here)
+        digest, robot = await _filled(here)
         for path, (fields, statuses) in FORMS.items():
             for at, who in enumerate(WHO):
                 visitor = await here.visitor(who)
                 given = {name: value.replace("NEW", f"new-{who or 'x'}") for name, value in fields.items()}
-                answer = await visitor.post(path.replace("ROBOT", robot).replace("NEW", f"new-{who}"), given)
+                answer = await visitor.post(_at(path, digest, robot, f"new-{who}"), given)
                 assert answer.status == statuses[at], (who or "anonymous", path)
 
 
@@ -159,8 +185,11 @@ def test_no_page_is_forgotten() -> None:
 
 @pytest.mark.slow
 async def test_every_page_on_postgresql(tmp_path: Path) -> None:
+    keys, blobs = tmp_path / "keys", str(tmp_path / "blobs")
+    seals.own_keys(str(keys))
     with postgresql.server() as url:
-        async with landing(tmp_path, database=url.format("postgres"), blobs=str(tmp_path / "blobs")) as here:
+        database = url.format("postgres")
+        async with landing(tmp_path, database=database, blobs=blobs, secret_keys=str(keys)) as here:
             digest, robot = await _filled(here)
             root = await here.visitor("root")
             for path, statuses in PAGES.items():
@@ -169,5 +198,5 @@ async def test_every_page_on_postgresql(tmp_path: Path) -> None:
                 assert (await root.get(f"/r/acme/web/-/tags?{query}")).status == 200
             for path, (fields, statuses) in list(FORMS.items())[:-1]:
                 given = {name: value.replace("NEW", "new-root") for name, value in fields.items()}
-                answer = await root.post(path.replace("ROBOT", robot).replace("NEW", "new-"), given)
+                answer = await root.post(_at(path, digest, robot, "new-"), given)
                 assert answer.status == statuses[-1], path

@@ -5,7 +5,7 @@ import re
 
 from naru.hub.catalog import referrers
 from naru.hub.catalog.repositories import CATEGORIES
-from naru.hub.pages import admin, assets, home, rendering, site, tags
+from naru.hub.pages import admin, assets, home, rendering, replications, site, tags
 from naru.hub.pages.words import WORDS, Language, choose, places
 from naru.hub.peers import deliveries, scans
 from naru.hub.people.accounts import BADGES
@@ -36,6 +36,8 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "ago.": ("years", "months", "days", "hours", "minutes", "now"),
     "error.": ("400", "401", "403", "404", "409", "413", "429", "500", "503"),
     "severity.": ("critical", "high", "medium", "low", "negligible", "none", "unknown"),
+    "direction.": tuple(f"{one}{end}" for one in replications.DIRECTIONS for end in ("", ".long")),
+    "trigger.": replications.TRIGGERS,
     "scan.": (scans.WAITING, scans.RUNNING, scans.FAILED, scans.UNSUPPORTED),
 }
 

@@ -109,8 +109,47 @@ async def test_one_request_at_a_time(uploads: Uploads) -> None:
 
 async def test_idle_sessions_end(storage: Storage, uploads: Uploads) -> None:
     old, used = await uploads.begin("a", "", "sha256"), await uploads.begin("a", "", "sha256")
-    await storage.database.write(sessions.progress, old.id, 0, "", time.time() - IDLE_S - 1)
+    await storage.database.write(sessions.progress, old, old, time.time() - IDLE_S - 1)
     await uploads.expire()
     assert await uploads.find(used.id, "a", "") == used
     with refused("BLOB_UPLOAD_UNKNOWN"):
         await uploads.find(old.id, "a", "")
+
+
+async def test_of_two_instances_at_the_same_time_one_goes_on(storage: Storage, uploads: Uploads) -> None:
+    other = Uploads(storage.database, storage.blobs)
+    session = await uploads.begin("a", "me", "sha256")
+    with refused("BLOB_UPLOAD_UNKNOWN"):
+        async with uploads.turn(session.id, "a", "me") as here:
+            here.write(b"one")
+            async with other.turn(session.id, "a", "me") as there:
+                there.write(b"three")
+    assert (await uploads.find(session.id, "a", "me")).size_bytes == len(b"three")
+    other.close()
+
+
+async def test_what_one_instance_finishes_no_other_goes_on_with(storage: Storage, uploads: Uploads) -> None:
+    if not storage.database.shared:
+        pytest.skip("the data root is one process's")
+    other = Uploads(storage.database, storage.blobs)
+    session = await uploads.begin("a", "me", "sha256")
+
+    class Full(Exception):
+        pass
+
+    for failure in (Full, None):
+        async with uploads.turn(session.id, "a", "me") as upload:
+            upload.write(b"x")
+        async with uploads.turn(session.id, "a", "me") as upload:
+            try:
+                async with sessions.claimed(storage.database, upload):
+                    with refused("BLOB_UPLOAD_UNKNOWN"):
+                        async with other.turn(session.id, "a", "me"):
+                            pass
+                    if failure:
+                        raise failure
+            except Full:  # and it can be tried again, anywhere
+                assert await other.find(session.id, "a", "me") == upload.session
+            else:
+                upload.is_over = True
+    other.close()

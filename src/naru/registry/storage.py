@@ -80,17 +80,18 @@ class Storage:
         Raises Refusal DIGEST_INVALID, BLOB_UPLOAD_UNKNOWN, and the rules'; the upload is over either way.
         """
         upload.is_over = True
-        try:
-            await finish_in_thread(upload.finish, self.blobs, digest)
-        except DataLoss as error:
-            await self._abandon(upload)
-            raise Refusal("DIGEST_INVALID", str(error)) from error
-        blob = Blob(digest, upload.id, upload.offset)
-        try:
-            spare = await self.database.write(self._add_blob, caller, upload.repository, blob)
-        except Refusal:
-            await self._abandon(upload)
-            raise
+        async with uploads.claimed(self.database, upload):
+            try:
+                await finish_in_thread(upload.finish, self.blobs, digest)
+            except DataLoss as error:
+                await self._abandon(upload)
+                raise Refusal("DIGEST_INVALID", str(error)) from error
+            blob = Blob(digest, upload.id, upload.offset)
+            try:
+                spare = await self.database.write(self._add_blob, caller, upload.repository, blob)
+            except Refusal:
+                await self._abandon(upload)
+                raise
         if spare:
             await uploads.delete_discarded(self.database, self.blobs, (blob.key,))
 

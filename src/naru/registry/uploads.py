@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from naru.errors import DataLoss
 from naru.linux.threads import finish_in_thread
@@ -26,6 +26,8 @@ _OPEN_AT_ONCE = (
     500  # of those between two requests; the one that waits longest is closed, and resumed if asked for again
 )
 _READ_BYTES = 1 << 20
+_ELSEWHERE = "the upload has ended, or another request has gone on with it"
+_CLAIMED = "claimed "  # instead of a spool's state, which is empty or JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +54,10 @@ def find(c: Connection, upload_id: str) -> Session | None:
     return Session(*found) if found else None
 
 
-def progress(c: Connection, upload_id: str, size_bytes: int, state: str, now_s: float) -> None:
-    sql = "UPDATE upload SET size_bytes = ?, state = ?, touched_at = ? WHERE id = ?"
-    c.run(sql, size_bytes, state, now_s, upload_id)
+def progress(c: Connection, before: Session, after: Session, now_s: float) -> bool:
+    """False if it is not as it was before: it has ended, or another instance has gone on with it."""
+    sql = "UPDATE upload SET size_bytes = ?, state = ?, touched_at = ? WHERE id = ? AND size_bytes = ? AND state = ?"
+    return c.run(sql, after.size_bytes, after.state, now_s, before.id, before.size_bytes, before.state) > 0
 
 
 def end(c: Connection, upload_id: str) -> bool:
@@ -119,12 +122,9 @@ class Upload:
             self._hasher.update(data)
 
     def pause(self) -> Session:
+        """As it is to be noted down."""
         state = self._spool.pause()
-        before = self.session
-        self.session = Session(
-            before.id, before.repository, before.owner, before.algorithm, self._spool.size_bytes, state
-        )
-        return self.session
+        return replace(self.session, size_bytes=self._spool.size_bytes, state=state)
 
     def close(self) -> None:
         self._spool.close()
@@ -142,6 +142,25 @@ class Upload:
             found = hasher.digest()
         if found != expected:
             raise DataLoss(f"blob {expected}: the bytes have digest {found}")
+
+
+@asynccontextmanager
+async def claimed(database: Database, upload: Upload) -> AsyncIterator[None]:
+    """No other instance goes on with it in here, nor after this one has died in here. Raises Refusal BLOB_UPLOAD_UNKNOWN if one has
+    already: of two that write one object, each would have verified its own bytes."""
+    if not database.shared:
+        yield
+        return
+    before = upload.session
+    upload.session = replace(before, state=f"{_CLAIMED}{new_key()}")
+    if not await database.note(progress, before, upload.session, time.time()):
+        raise Refusal("BLOB_UPLOAD_UNKNOWN", _ELSEWHERE)
+    try:
+        yield
+    except BaseException:
+        mine, upload.session = upload.session, before
+        await database.note(progress, mine, before, time.time())  # changes nothing if it has ended
+        raise
 
 
 @dataclass(slots=True)
@@ -199,6 +218,8 @@ class Uploads:
                 del self._turns[upload_id]
 
     async def _resume(self, session: Session) -> Upload:
+        if session.state.startswith(_CLAIMED):
+            raise Refusal("BLOB_UPLOAD_UNKNOWN", _ELSEWHERE)
         upload = self._open.pop(session.id, None)
         if upload is not None:
             if upload.session == session:
@@ -214,7 +235,9 @@ class Uploads:
     async def _pause(self, upload: Upload) -> None:
         try:
             session = await finish_in_thread(upload.pause)
-            await self._database.note(progress, session.id, session.size_bytes, session.state, time.time())
+            if not await self._database.note(progress, upload.session, session, time.time()):
+                raise Refusal("BLOB_UPLOAD_UNKNOWN", _ELSEWHERE)
+            upload.session = session
         except BaseException:
             upload.close()
             raise

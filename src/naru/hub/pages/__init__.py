@@ -9,6 +9,7 @@
 | `account` | /settings: oneself |
 | `login`, `openid` | /login, /signup, /logout; logging in elsewhere |
 | `admin`, `audits` | /admin; audit logs |
+| `mirrors`, `replications`, `scanners` | other servers that the hub works with: for its admins |
 
 Below a repository, paths begin with `/-/`, as no part of a repository's name can be `-`.
 """
@@ -25,11 +26,14 @@ from naru.hub.pages import (
     home,
     hooks,
     login,
+    mirrors,
     openid,
     organization,
     preferences,
+    replications,
     reposettings,
     repository,
+    scanners,
     secondfactor,
     tags,
 )
@@ -37,7 +41,8 @@ from naru.hub.pages.site import Route, Site
 from naru.hub.parts import Hub
 
 SUBJECTS = (
-    home, login, openid, account, secondfactor, preferences, compared, tags, hooks, reposettings, audits, organization, admin, repository,
+    home, login, openid, account, secondfactor, preferences, compared, tags, hooks, reposettings, audits, mirrors, organization,
+    replications, scanners, admin, repository,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for subject in SUBJECTS for route in subject.ROUTES)
 

@@ -65,7 +65,7 @@ async def storage(visit: Visit) -> web.Response:
         try:
             explanation = await visit.hub.read(visit.who, site.explain, digest)
         except InvalidArgument as error:
-            problem = str(error)
+            problem = visit.language.said(str(error))
     return await visit.page(
         "admin_storage.html", tab="storage", stored=stored, largest=largest, digest=digest, explanation=explanation,
         problem=problem, status=400 if problem else 200, policy=visit.hub.registry.storage.policy,

@@ -117,7 +117,7 @@ async def change_robot(visit: Visit) -> web.Response:
 async def settings(visit: Visit) -> web.Response:
     _ = visit.me
     await visit.hub.read(visit.who, site.manages, visit.part("owner"))
-    return await visit.page("organization_settings.html", tab="settings", place=await _place(visit))
+    return await visit.page("organization_settings.html", tab="settings", part="general", place=await _place(visit))
 
 
 async def save_settings(visit: Visit) -> web.Response:

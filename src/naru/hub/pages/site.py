@@ -134,7 +134,7 @@ class Site:
     async def _answered(self, visit: Visit, route: Route) -> web.Response:
         try:
             return await route.handler(visit)
-        except (InvalidArgument, Conflict, Forbidden, Refusal) as error:
+        except (InvalidArgument, Conflict, Forbidden, NotFound, Refusal) as error:
             if route.again is None or visit.problem:
                 raise
             visit.problem = self._said(visit, error)
@@ -143,7 +143,9 @@ class Site:
 
     @staticmethod
     def _said(visit: Visit, error: NaruError) -> str:
-        return visit.language(error.key) if isinstance(error, Problem) else str(error)
+        if isinstance(error, Problem):
+            return visit.language(error.key)
+        return visit.language.said(error.message if isinstance(error, Refusal) else str(error))
 
     async def _refused(self, visit: Visit, error: NaruError) -> web.Response:
         if isinstance(error, Unauthenticated) and visit.account is None and visit.request.method in ("GET", "HEAD"):

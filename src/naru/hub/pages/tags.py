@@ -9,7 +9,7 @@ from aiohttp import web
 from naru.hub import browse
 from naru.hub.catalog import repositories
 from naru.hub.catalog.repositories import DAY_S
-from naru.hub.pages.repository import CHART_DAYS, head, page_of_tags
+from naru.hub.pages.repository import CHART_DAYS, Head, head, page_of_tags
 from naru.hub.pages.site import Route
 from naru.hub.pages.visit import Visit
 from naru.hub.peers import scans
@@ -57,17 +57,28 @@ async def scan(visit: Visit) -> web.Response:
     return visit.go(f"/r/{name}/-/tags/{quote(tag_)}", "done.scan")
 
 
+async def scan_manifest(visit: Visit) -> web.Response:
+    name, digest = visit.part("name"), visit.part("digest")
+    await visit.hub.do(visit.who, policies.scan_now, name, digest)
+    return visit.go(f"/r/{name}/-/manifests/{digest}", "done.scan")
+
+
+async def _may_scan(visit: Visit, top: Head) -> bool:
+    """There is something to press the button for."""
+    return top["may_write"] and await visit.hub.database.read(scans.default_scanner) is not None
+
+
 async def tag(visit: Visit) -> web.Response:
     name, tag_ = visit.part("name"), visit.part("tag")
     top = await head(visit, name)
     detail = await browse.detail(visit.hub, visit.who, name, tag_, visit.asked("platform"))
     shown = await visit.hub.read(visit.who, repos.tag, name, tag_)
-    scanner = await visit.hub.database.read(scans.default_scanner) if top["may_write"] else None
+    may_scan = await _may_scan(visit, top)
     today = int(visit.who.now_s) // DAY_S
     profile = top["repository"]
     pulls = await visit.hub.database.read(repositories.pulls_by_day, profile.id, today - CHART_DAYS + 1, tag_)
     return await visit.page(
-        "tag.html", tab="tags", detail=detail, tag=shown, may_scan=scanner is not None, pulls=pulls, today=today, days=CHART_DAYS,
+        "tag.html", tab="tags", detail=detail, tag=shown, may_scan=may_scan, pulls=pulls, today=today, days=CHART_DAYS,
         here_path=f"/r/{name}/-/tags/{quote(tag_)}", **top,
     )  # fmt: skip
 
@@ -78,7 +89,7 @@ async def manifest(visit: Visit) -> web.Response:
     top = await head(visit, name)
     detail = await browse.detail(visit.hub, visit.who, name, digest, visit.asked("platform"))
     return await visit.page(
-        "tag.html", tab="tags", detail=detail, tag=None, may_scan=False, pulls=[], today=0, days=0,
+        "tag.html", tab="tags", detail=detail, tag=None, may_scan=await _may_scan(visit, top), pulls=[], today=0, days=0,
         here_path=f"/r/{name}/-/manifests/{detail.digest}", **top,
     )  # fmt: skip
 
@@ -90,4 +101,5 @@ ROUTES = (
     Route("POST", "/r/{name:.+?}/-/tags/{tag:[^:/]+}/scan", scan),
     Route("GET", "/r/{name:.+?}/-/manifests/{digest:[a-z0-9]+:[0-9a-f]+}", manifest),
     Route("POST", "/r/{name:.+?}/-/manifests/{digest:[a-z0-9]+:[0-9a-f]+}/delete", delete_manifest),
+    Route("POST", "/r/{name:.+?}/-/manifests/{digest:[a-z0-9]+:[0-9a-f]+}/scan", scan_manifest),
 )

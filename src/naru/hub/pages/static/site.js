@@ -20,6 +20,9 @@
     if (navigator.clipboard) {
       root.querySelectorAll("[data-copy]").forEach(function (button) { button.hidden = false; });
     }
+    root.querySelectorAll(".tabs [aria-current]").forEach(function (one) {
+      one.parentNode.scrollLeft = one.offsetLeft + one.offsetWidth / 2 - one.parentNode.clientWidth / 2;
+    });
     if (matchMedia("(min-width: 56rem)").matches) {
       root.querySelectorAll("details[data-wide-open]").forEach(function (one) { one.open = true; });
     }

@@ -9,14 +9,17 @@ import string
 from datetime import UTC, datetime
 from typing import Any
 
-from naru.hub.pages.words import accounts, administration, common, images, settings
+from naru.hub.pages.words import accounts, administration, common, images, outside, problems, settings
+from naru.hub.pages.words.shapes import Shapes
 
 LANGUAGES = ("en", "ko")
 WORDS: dict[str, tuple[str, str]] = {
     key: texts
-    for subject in (common, images, settings, accounts, administration)
+    for subject in (common, images, settings, accounts, administration, outside)
     for key, texts in subject.WORDS.items()
 }
+_SAID = Shapes(problems.TEXTS, problems.RESULTS, problems.PHRASES)
+_DEEP = 3  # texts in texts
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _DAY_S = 86400
 _SPANS = ((365 * _DAY_S, "years"), (30 * _DAY_S, "months"), (_DAY_S, "days"), (3600, "hours"), (60, "minutes"))
@@ -77,6 +80,14 @@ class Language:
         shown = {name: self.number(value) if isinstance(value, int) else value for name, value in values.items()}
         return text.format(**shown) if values else text
 
+    def said(self, text: str, deep: int = _DEEP) -> str:
+        """What a service has said, as far as it is known in this language; else as it was."""
+        found = _SAID.find(text) if self.code == "ko" and deep else None
+        if found is None:
+            return text
+        korean, parts = found
+        return korean.format(*(_Part(part, self, deep - 1) for part in parts))
+
     def knows(self, key: str) -> bool:
         return key in WORDS
 
@@ -134,6 +145,23 @@ class Language:
         name = next((name for sign, name in _BROWSERS if sign in agent), "")
         system = next((name for sign, name in _SYSTEMS if sign in agent), "")
         return " · ".join(filter(None, (name, system))) or self("browser.unknown")
+
+
+class _Part:
+    """What stands in a place of a text; how it is to be said comes after the place's colon."""
+
+    __slots__ = ("_deep", "_language", "_text")
+
+    def __init__(self, text: str, language: Language, deep: int) -> None:
+        self._text = text
+        self._language = language
+        self._deep = deep
+
+    def __format__(self, how: str) -> str:
+        if how == "said":
+            return self._language.said(self._text, self._deep)
+        key = f"{how}.{self._text}"
+        return self._language(key) if how and key in WORDS else self._text
 
 
 def places(text: str) -> set[str]:
