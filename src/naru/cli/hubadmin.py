@@ -178,6 +178,7 @@ def hub_admin_jobs(session: Session, args: Args) -> int:
 
 # other servers
 
+
 def hub_admin_signing_key(session: Session, args: Args) -> int:
     hub(session, args).ask("POST", "/admin/signing-key")
     return 0
