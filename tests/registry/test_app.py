@@ -419,3 +419,19 @@ def test_extensions_are_listed(run: Run) -> None:
         assert await peer.code("GET", "/v2/nobody/_oci/ext/discover") == (404, "NAME_UNKNOWN")
 
     run(scenario)
+
+
+def test_a_blob_is_known_by_its_digest(run: Run) -> None:
+    """What a cache in front holds is good for ever, whichever instance it is from."""
+
+    async def scenario(peer: Peer) -> None:
+        path = f"/v2/a/blobs/{await peer.push_blob('a', DATA)}"
+        for method, headers in (("HEAD", {}), ("GET", {}), ("GET", {"Range": "bytes=0-9"})):
+            status, answered, _ = await peer.ask(method, path, **headers)
+            assert status in (200, 206) and answered["Etag"] == f'"{D}"'
+        for held, expected in ((f'"{D}"', 304), (f'"other", W/"{D}"', 304), ("*", 304), ('"other"', 200)):
+            status, answered, body = await peer.ask("GET", path, If_None_Match=held)
+            assert (status, body) == ((304, b"") if expected == 304 else (200, DATA))
+            assert answered["Etag"] == f'"{D}"' and "immutable" in answered["Cache-Control"]
+
+    run(scenario)

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 
 import aiohttp
-from aiohttp import web
+from aiohttp import ETag, web
 
 from naru.oci.digest import Digest
 from naru.registry import streaming
@@ -35,20 +35,35 @@ async def get(context: Context) -> web.StreamResponse:
     if context.request.method == "HEAD":
         await context.storage.promise(repository, digest)
         return head(digest, blob.size_bytes)
+    if any(tag.value in (digest, "*") for tag in context.request.if_none_match or ()):
+        return web.Response(status=304, headers=headers)
     match await asyncio.to_thread(context.storage.where, blob):
         case File(path) if streaming.is_encrypted(context.request):
             source = Stream(partial(streaming.open_file, path))
             return await streaming.send(context.request, source, blob.size_bytes, str(digest), headers)
         case File(path):
-            return web.FileResponse(path, chunk_size=_PIECE_BYTES, headers=headers)
+            return _BlobFile(path, chunk_size=_PIECE_BYTES, headers=headers)
         case Redirect(url):
             return web.Response(status=307, headers={"Location": url, "Docker-Content-Digest": digest})
         case Stream() as source:
             return await streaming.send(context.request, source, blob.size_bytes, str(digest), headers)
 
 
+class _BlobFile(web.FileResponse):
+    """Its ETag is the digest, as everywhere, and not what the file's time would make: that is another one in another instance."""
+
+    @property
+    def etag(self) -> ETag | None:
+        return super().etag
+
+    @etag.setter
+    def etag(self, value: object) -> None:
+        pass
+
+
 def headers_of(digest: Digest) -> dict[str, str]:
     return {
+        "ETag": f'"{digest}"',
         "Content-Type": "application/octet-stream",
         "Docker-Content-Digest": digest,
         "Cache-Control": "max-age=31536000, immutable",
