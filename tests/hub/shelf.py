@@ -6,7 +6,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
 from handmade import Answer, RawServer, Seen, reply
 from peer import Peer
@@ -37,6 +38,7 @@ class Shelf:
     spoil: Callable[[Seen], Answer | None] | None = None
     gate: asyncio.Event | None = None
     link: bool = True
+    referrers: list[Any] | None = None  # None: it does not know the question
 
     def __post_init__(self) -> None:
         self.server = RawServer(self._answer)
@@ -101,6 +103,10 @@ class Shelf:
                 "content_length": str(len(raw)),
             }
             return reply(200, b"" if head else raw, **named)
+        if kind == "tags":
+            return self._tags(parse_qs(urlsplit(seen.target).query))
+        if kind == "referrers" and self.referrers is not None:
+            return reply(200, dump_json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": self.referrers}))
         if kind == "blobs" and item in self.blobs:
             blob = self.blobs[item]
             if seen.method == "HEAD":
@@ -109,6 +115,13 @@ class Shelf:
             return self._pieces(blob, first)
         body = {"errors": [{"code": "MANIFEST_UNKNOWN", "message": "no such thing"}]}
         return reply(404) if seen.method == "HEAD" else reply(404, body)
+
+    def _tags(self, query: dict[str, list[str]]) -> Answer:
+        names = sorted(name for name in self.manifests if ":" not in name)
+        rest = [name for name in names if name > query.get("last", [""])[0]]
+        page = rest[: int(query["n"][0]) or None]  # there are registries that give all for 0
+        link = {"link": f'</v2/x/tags/list?n={query["n"][0]}&last={page[-1]}>; rel="next"'} if page != rest else {}
+        return reply(200, {"name": "x", "tags": page}, **link)
 
     async def _pieces(self, blob: bytes, first: int) -> AsyncIterator[bytes]:
         range_ = {"content_range": f"bytes {first}-{len(blob) - 1}/{len(blob)}"} if first else {}

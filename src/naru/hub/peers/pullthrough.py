@@ -5,6 +5,7 @@
 | a tag | looked at within `fresh_s`: as it is; else HEAD upstream, and the same digest: as it is | fetched: this manifest alone, no children |
 | a manifest by digest | as it is | fetched, and verified |
 | a blob | as it is | fetched, and given to the client while it arrives (`tee`) |
+| tags, referrers | | upstream's list (`lists`) |
 
 However many ask for one thing at a time, upstream is asked once (by this process; of several, each asks, and the second copy changes
 nothing). Where upstream does not answer, or has had enough of us, what is there is given with a Warning (distribution-spec "Warnings"),
@@ -24,6 +25,7 @@ from naru.errors import DataLoss, Forbidden, InvalidArgument, NaruError, NotFoun
 from naru.hub import audit
 from naru.hub.catalog import images, upstreams
 from naru.hub.catalog.upstreams import Upstream
+from naru.hub.peers.lists import LISTS
 from naru.hub.peers.remotes import IMPATIENT, Remote
 from naru.hub.peers.tee import Reader, Tee
 from naru.oci.digest import Digest
@@ -44,6 +46,7 @@ _KNOWN, _KNOWN_S = 10_000, 2.0
 _PAUSE_S, _PAUSE_MOST_S = 15.0, 300.0  # without asking an upstream that has not answered
 _RETRY_AFTER = "30"
 _AT_ONCE = 100  # blobs on their way
+_UNKNOWN = {"manifest": "MANIFEST_UNKNOWN", "blob": "BLOB_UNKNOWN"}
 _CHANGES = ("POST", "PUT", "PATCH")
 
 
@@ -79,9 +82,11 @@ class PullThrough:
             return {}
         if method in _CHANGES:
             raise Refusal("DENIED", f"{upstream.name} is a copy of {upstream.url}: push there")
-        if method not in ("GET", "HEAD") or route.endpoint not in ("manifest", "blob"):
+        if method not in ("GET", "HEAD") or route.endpoint not in ("manifest", "blob", *LISTS):
             return {}
         try:
+            if route.endpoint in LISTS:
+                return await self._list(upstream, context)
             if route.endpoint == "manifest":
                 return await self._manifest(upstream, route.repository, parse_reference(route.item))
             return await self._blob(upstream, context, parse_digest(route.item))
@@ -140,6 +145,23 @@ class PullThrough:
             )
         if not isinstance(reference, Digest):
             await self._storage.database.note(upstreams.checked, repository, reference, time.time())
+
+    # lists
+
+    async def _list(self, upstream: Upstream, context: Context) -> Mapping[str, str] | web.StreamResponse:
+        """Upstream's; if it has no answer, what there is here."""
+        repository = context.route.repository
+        if (warning := self._pause(upstream)) is None:
+            try:
+                return await LISTS[context.route.endpoint](self._remote(upstream), upstream.path(repository), context)
+            except NaruError as error:
+                is_here = await self._storage.database.read(records.has_repository, repository)
+                if isinstance(error, (NotFound, Refusal)) or not is_here:
+                    raise
+                warning = self._excused(upstream, error)
+        return _warned(warning)
+
+    # an upstream in trouble
 
     def _pause(self, upstream: Upstream) -> str | None:
         """Why it is not asked now."""
@@ -262,7 +284,7 @@ def _refusal(error: NaruError, upstream: Upstream, endpoint: str) -> Refusal:
     if isinstance(error, Limited):
         return Refusal("TOOMANYREQUESTS", message, headers={"Retry-After": error.retry_after or _RETRY_AFTER})
     if isinstance(error, NotFound):
-        return Refusal("MANIFEST_UNKNOWN" if endpoint == "manifest" else "BLOB_UNKNOWN", message)
+        return Refusal(_UNKNOWN.get(endpoint, "NAME_UNKNOWN"), message)
     if isinstance(error, Forbidden):
         return Refusal("DENIED", message)
     if isinstance(error, (DataLoss, InvalidArgument)):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from yarl import URL
 
@@ -30,7 +30,7 @@ from naru.errors import (
 from naru.hub.places import Place, registry_url
 from naru.hub.webhooktargets import check_target
 from naru.oci.digest import Digest
-from naru.oci.image import INDEXES, MANIFEST_LIMIT_BYTES, MANIFESTS, Descriptor, Index, load_json
+from naru.oci.image import INDEXES, MANIFEST_LIMIT_BYTES, MANIFESTS, OCI_INDEX, Descriptor, Index, load_json
 from naru.oci.reference import Reference
 from naru.remote import pull, push
 from naru.remote.answers import ERROR_LIMIT_BYTES, Limited, clean, refusal, retry_after_s
@@ -149,15 +149,25 @@ class Remote:
             await pull.fetch_blob(self._transport, self._ref(path), descriptor, sink, on_bytes, self._credentials)
 
     async def referrers(self, path: str, digest: Digest) -> list[Descriptor]:
-        """Nothing, where the registry does not know the question, or has nothing to say."""
-        try:
-            answer = await self._ask("GET", f"{path}/referrers/{digest}", repository_scope(path), _LIST_BYTES)
-            return list(Index.parse(answer.body).manifests)
-        except (NotFound, InvalidArgument):
-            return []
+        """Nothing, where the registry has nothing to say; one that does not know the question has them under a tag, perhaps
+        (distribution-spec "Referrers Tag Schema")."""
+        for place in (f"referrers/{digest}", f"manifests/{digest.algorithm}-{digest.hex}"):
+            try:
+                headers = {"Accept": OCI_INDEX}
+                answer = await self._ask("GET", f"{path}/{place}", repository_scope(path), _LIST_BYTES, headers)
+                return list(Index.parse(answer.body).manifests)
+            except (NotFound, InvalidArgument):
+                continue
+        return []
 
     async def tags(self, path: str) -> list[str]:
         return await self._list(f"{path}/tags/list", "tags", repository_scope(path))
+
+    async def tags_page(self, path: str, limit: int, after: str) -> tuple[list[str], str]:
+        """At most so many (as far as the registry heeds that) after this one, and what to go on after, "" at the end."""
+        query = {"n": str(limit), **({"last": after} if after else {})}
+        found, following = await self._page(f"{path}/tags/list", "tags", repository_scope(path), urlencode(query))
+        return found, (dict(parse_qsl(following)).get("last") or found[-1]) if following and found else ""
 
     async def repositories(self) -> list[str]:
         """All that the catalog shows."""
@@ -165,18 +175,21 @@ class Remote:
 
     async def _list(self, path: str, field_name: str, scope: str) -> list[str]:
         found: list[str] = []
-        query = "?" + urlencode({"n": 1000})
+        query = urlencode({"n": 1000})
         for _ in range(_PAGES):
-            answer = await self._ask("GET", path + query, scope, _LIST_BYTES)
-            names = load_json(answer.body, f"{self.host}: {field_name}").get(field_name) or []
-            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-                raise InvalidArgument(f"{self.host}: {field_name} is no list of names")
+            names, query = await self._page(path, field_name, scope, query)
             found += names
-            following = _next_page(answer)
-            if not following or not names:
+            if not query or not names:
                 break
-            query = "?" + following
         return found
+
+    async def _page(self, path: str, field_name: str, scope: str, query: str) -> tuple[list[str], str]:
+        """Names, and the query of the page after them."""
+        answer = await self._ask("GET", f"{path}?{query}", scope, _LIST_BYTES)
+        names = load_json(answer.body, f"{self.host}: {field_name}").get(field_name) or []
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise InvalidArgument(f"{self.host}: {field_name} is no list of names")
+        return names, _next_page(answer)
 
     # writing
 
