@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -153,3 +154,18 @@ async def test_what_one_instance_finishes_no_other_goes_on_with(storage: Storage
             else:
                 upload.is_over = True
     other.close()
+
+
+async def test_what_lost_its_bytes_with_the_power_is_over(storage: Storage, uploads: Uploads, tmp_path: Path) -> None:
+    whole, short, none = [await uploads.begin("a", "me", "sha256") for _ in range(3)]
+    for session in (whole, short, none):
+        async with uploads.turn(session.id, "a", "me") as upload:
+            upload.write(b"eight by")
+    uploads.close()
+    os.truncate(tmp_path / "blobs" / short.id[:2] / short.id, 7)
+    storage.blobs.delete(none.id)
+    await uploads.recover()
+    assert (await uploads.find(whole.id, "a", "me")).size_bytes == 8
+    for session in (short, none):
+        with refused("BLOB_UPLOAD_UNKNOWN"):
+            await uploads.find(session.id, "a", "me")

@@ -104,8 +104,13 @@ class Folder:
 
     def __init__(self, root: str) -> None:
         self._root = root
-        for first in range(256):
-            os.makedirs(os.path.join(root, f"{first:02x}"), exist_ok=True)
+        folders = [os.path.join(root, f"{first:02x}") for first in range(256)]
+        missing = [folder for folder in folders if not os.path.isdir(folder)]
+        for folder in missing:
+            os.makedirs(folder, exist_ok=True)
+        if missing:
+            sync_dir(root)
+            sync_dir(os.path.dirname(os.path.abspath(root)))
 
     def path(self, key: str) -> str:
         return os.path.join(self._root, key[:2], key)

@@ -76,6 +76,8 @@ async def opened(
         sessions = Uploads(database, blobs)
         undo.callback(sessions.close)
         storage = Storage(database, blobs, policy=settings.policy, rules=rules)
+        if not (settings.read_only or settings.database or settings.blobs):
+            await sessions.recover()
         if not settings.read_only:
             collecting = asyncio.create_task(Collector(database, blobs, sessions, settings.policy).run())
             undo.push_async_callback(end_task, collecting)

@@ -54,6 +54,11 @@ def find(c: Connection, upload_id: str) -> Session | None:
     return Session(*found) if found else None
 
 
+def sessions(c: Connection) -> list[Session]:
+    found = c.rows("SELECT id, repository, owner, algorithm, size_bytes, state FROM upload")
+    return [Session(*row) for row in found]
+
+
 def progress(c: Connection, before: Session, after: Session, now_s: float) -> bool:
     """False if it is not as it was before: it has ended, or another instance has gone on with it."""
     sql = "UPDATE upload SET size_bytes = ?, state = ?, touched_at = ? WHERE id = ? AND size_bytes = ? AND state = ?"
@@ -182,6 +187,22 @@ class Uploads:
         spool = await finish_in_thread(self._blobs.begin, session.id)
         await self._keep(Upload(session, spool, Hasher(algorithm)))
         return session
+
+    async def recover(self) -> None:
+        """End those whose bytes went with the machine's power: nobody is to be told a Range of bytes that are not there. Only where no
+        other instance is working with them."""
+
+        def lost(known: Sequence[Session]) -> list[str]:
+            gone = []
+            for session in known:
+                try:
+                    self._blobs.resume(session.id, session.state, session.size_bytes).close()
+                except DataLoss:
+                    gone.append(session.id)
+            return gone
+
+        for upload_id in await finish_in_thread(lost, await self._database.read(sessions)):
+            await self._database.note(abandon, upload_id, time.time())
 
     async def find(self, upload_id: str, repository: str, owner: str) -> Session:
         """Raises Refusal BLOB_UPLOAD_UNKNOWN, also for sessions of other repositories and other callers."""
