@@ -255,8 +255,8 @@ def search(c: Connection, principal: Principal, query: Query, offset: int, limit
     for value, condition in (
         (query.namespace, "account.name = ?"),
         (query.badge, "account.badge = ?"),
-        (query.category, "EXISTS (SELECT 1 FROM category k WHERE k.repository = profile.repository AND k.name = ?)"),
-        (query.starred_by, "EXISTS (SELECT 1 FROM star s WHERE s.repository = profile.repository AND s.account = ?)"),
+        (query.category, "profile.repository IN (SELECT k.repository FROM category k WHERE k.name = ?)"),
+        (query.starred_by, "profile.repository IN (SELECT s.repository FROM star s WHERE s.account = ?)"),
     ):
         if value:
             where += f" AND {condition}"
@@ -283,8 +283,8 @@ def facets(c: Connection, principal: Principal) -> dict[str, list[tuple[str, int
     found = {}
     for kind in ("category", "platform"):
         sql = (
-            f"SELECT k.name, count(*) {_FROM} JOIN {kind} k ON k.repository = profile.repository WHERE {where} "
-            "GROUP BY k.name ORDER BY 2 DESC, 1 LIMIT 20"
+            f"SELECT k.name, count(*) FROM profile JOIN repository ON repository.id = profile.repository "
+            f"JOIN {kind} k ON k.repository = profile.repository WHERE {where} GROUP BY k.name ORDER BY 2 DESC, 1 LIMIT 20"
         )
         found[kind] = [(str(name), int(count)) for name, count in c.rows(sql, *parameters)]
     return found
