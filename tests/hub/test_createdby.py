@@ -127,6 +127,16 @@ def test_what_would_upset_a_terminal_or_an_encoder_is_gone() -> None:
     assert commented("a\x85b\x1b") == "# a\ufffdb\ufffd"
 
 
+def test_long_texts_of_what_takes_a_second_look() -> None:
+    begun = time.process_time()
+    assert instruction("|1 A=1 " + "sh -o " * 50_000).startswith("# with A=1")
+    assert instruction("RUN /bin/sh -c cat\n" + "\n".join(f"EOF{n or ''}" for n in range(50_000))).endswith("EOF50000")
+    long = "x" * 1_000_000
+    one = recover(f"SHELL [{long} -c]", DEFAULT_SHELL)
+    assert (one.keyword, one.shell) == ("SHELL", "")  # it would be looked for in every step that follows
+    assert time.process_time() - begun < 2
+
+
 BEGINNINGS = [
     "", "RUN ", "RUN |9 ", "RUN /bin/sh -c x", "/bin/sh -c ", "/bin/sh -c #(nop)", "CMD [", 'CMD ["', "ENV ", "ENV A=", "LABEL a",
     "EXPOSE map[", "VOLUME [", "COPY ", "COPY file:0 ", "ADD a://", "HEALTHCHECK &{[", 'HEALTHCHECK &{["CMD"] ', "pwsh -Command ",

@@ -211,6 +211,23 @@ async def test_bytes_that_are_not_what_they_should_be_are_never_whole(hub_settin
         assert (answer.status, answer.code) == (503, "UNAVAILABLE")
 
 
+async def test_a_blob_whose_upload_has_ended_under_it_is_not_given_out_whole(hub_settings: Settings) -> None:
+    big = os.urandom(2 * MIB)
+    digest = Digest.of(big)
+    shelf = Shelf(gate=asyncio.Event())
+    shelf.image("1", big)
+    async with copying(hub_settings, shelf) as peer, aiohttp.ClientSession() as session:
+        headers = {"Authorization": await bearer(peer)}
+        async with session.get(f"{peer.url}/v2/copy/app/blobs/{digest}", headers=headers) as response:
+            await response.content.readexactly(MIB - 1)
+            assert await peer.hub.database.write(lambda c: c.run("DELETE FROM upload")) == 1
+            assert shelf.gate is not None
+            shelf.gate.set()
+            with pytest.raises(aiohttp.ClientPayloadError):  # of several hubs, nobody may have verified it
+                await response.read()
+        assert (await peer.ask("GET", f"/v2/copy/app/blobs/{digest}", headers["Authorization"])).body == big
+
+
 async def test_a_connection_that_breaks_is_taken_up_where_it_broke(hub_settings: Settings) -> None:
     big = os.urandom(3 * MIB)
     digest = Digest.of(big)
@@ -374,6 +391,11 @@ async def test_a_copy_without_room_passes_on_what_it_cannot_keep(hub_settings: S
         for _ in range(2):
             answer = await peer.ask("GET", f"/v2/copy/app/blobs/{Digest.of(b'layer')}", token)
             assert (answer.status, answer.body) == (200, b"layer")
+        assert not await has_blob(peer, Digest.of(b"layer"))
+        ann = await peer.user("ann")
+        await peer.push("ann/web", "1", ann)  # now this hub has it, for somebody else
+        answer = await peer.ask("GET", f"/v2/copy/app/blobs/{Digest.of(b'layer')}", token)
+        assert (answer.status, answer.body) == (200, b"layer")
         assert not await has_blob(peer, Digest.of(b"layer"))
 
 

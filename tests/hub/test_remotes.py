@@ -20,7 +20,7 @@ from naru.errors import DataLoss, Forbidden, InvalidArgument, NotFound, Unavaila
 from naru.hub.peers.remotes import IMPATIENT, Remote
 from naru.hub.places import Place
 from naru.oci.digest import Digest
-from naru.oci.image import OCI_LAYER, OCI_MANIFEST, Descriptor
+from naru.oci.image import OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Descriptor
 from naru.registry.server import Settings, running
 from naru.remote.answers import Limited
 from naru.remote.transport import Limits
@@ -135,6 +135,57 @@ async def test_lists_are_read_page_by_page_on_the_path_that_was_asked() -> None:
                 await remote.tags("x")
     async with RawServer(lambda _: reply(200, {"tags": None})) as server, Remote(Place(server.url), True) as remote:
         assert await remote.tags("x") == []
+
+
+async def test_where_a_list_goes_on() -> None:
+    links = {
+        "a": '</v2/x/tags/list?last=a>; rel=next', "b": '</v2/x/tags/list?n=9>; rel="prev", </v2/x/tags/list?last=b>; rel="next"',
+        "c": '</v2/x/tags/list?last=c>; title="x"; REL="next"', "d": '</v2/x/tags/list?last=d>; rel="nextbest"',
+    }  # fmt: skip
+
+    def registry(seen: Seen) -> Answer:
+        name = "abcd"["abcd".find(seen.target[-1]) + 1]
+        return reply(200, {"tags": [name]}, link=links[name])
+
+    async with RawServer(registry) as server, Remote(Place(server.url), True) as remote:
+        assert await remote.tags("x") == ["a", "b", "c", "d"]
+    for name in ("x" * 600, "\ud800"):
+        async with (
+            RawServer(lambda _, name=name: reply(200, {"tags": [name]})) as server,
+            Remote(Place(server.url), True) as remote,
+        ):
+            with pytest.raises(InvalidArgument):
+                await remote.tags("x")
+
+
+async def test_a_list_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("naru.hub.peers.remotes._LISTED", 20)
+    endless = reply(200, {"tags": ["a", "b", "c"]}, link='</v2/x/tags/list?last=c>; rel="next"')
+    async with RawServer(lambda _: endless) as server, Remote(Place(server.url), True) as remote:
+        with pytest.raises(InvalidArgument, match="no end"):
+            await remote.tags("x")
+        assert len(server.seen) == 7
+
+
+async def test_referrers_of_all_pages_and_of_registries_that_have_none() -> None:
+    subject = Digest.of(b"image")
+    pages = [[layer(bytes([number])).to_json()] for number in range(3)]
+
+    def registry(seen: Seen) -> Answer:
+        if seen.target.startswith("/v2/old/referrers/"):
+            return reply(405)
+        number = int(seen.target.rpartition("page=")[2]) if "page=" in seen.target else 0
+        link = {"link": f'<{seen.target.partition("?")[0]}?page={number + 1}>; rel="next"'} if number < 2 else {}
+        index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": pages[number]}
+        return reply(200, index, content_type=OCI_INDEX, **link)
+
+    async with RawServer(registry) as server, Remote(Place(server.url), True) as remote:
+        found = await remote.referrers("a", subject)
+        assert [one.digest for one in found] == [page[0]["digest"] for page in pages]
+        found = await remote.referrers("old", Digest.of(b"image", "sha512"))
+        assert len(found) == 3 and server.seen[-1].target.partition("?")[0].endswith(
+            f"/manifests/sha512-{Digest.of(b'image', 'sha512').hex[:64]}"
+        )
 
 
 async def test_what_has_come_is_passed_on_when_no_more_comes() -> None:

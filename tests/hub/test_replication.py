@@ -130,6 +130,11 @@ async def test_a_push_is_copied_at_once_and_its_webhook_hears_of_it(hub_settings
         assert await tagged(there, "ann/web", "x") is None
         told = await until(lambda: here.hub.database.read(deliveries.of_webhook, hook.id))
         assert told[0].event == "replication" and '"copied":1' in told[0].body
+        signature = await push_index(here, "ann/web", "", ann, subject=Descriptor(OCI_MANIFEST, digest, 9).to_json())
+        here.hub.workers.wake()
+        await until(
+            lambda: there.hub.database.read(records.manifest, "ann/web", signature)
+        )  # which has no tag of its own
 
 
 async def run_one(peer: Peer, chosen: Rule, name: str, tags: list[str] | None = None, attempts: int = 0) -> None:
@@ -138,6 +143,25 @@ async def run_one(peer: Peer, chosen: Rule, name: str, tags: list[str] | None = 
         payload["tags"] = tags
     replicator = Replicator(peer.hub.registry.storage, peer.hub.registry.uploads, True)
     await replicator.run_repository(Job(0, replications.REPOSITORY_JOB, name, payload, attempts, "", 0.0))
+
+
+async def test_a_push_to_where_there_is_no_such_place_is_told(hub_settings: Settings) -> None:
+    shelf = Shelf()
+
+    def harbor(seen: Seen) -> Answer | None:
+        body = {"errors": [{"code": "NOT_FOUND", "message": "project ann not found"}]}
+        return reply(404) if seen.method == "HEAD" else reply(404, body)
+
+    shelf.spoil = harbor
+    async with shelf, peering(hub_settings) as peer:
+        ann = await peer.user("ann")
+        await peer.push("ann/web", "1", ann)
+        chosen = await rule(peer, "push", shelf.url, "ann/*")
+        await run_one(peer, chosen, "ann/web", ["1", "gone"])
+        (entry,) = await peer.hub.database.read(audit.read, action="replication.fail")
+        assert "project ann not found" in entry.detail["failed"]["1"] and entry.detail["failed"].keys() == {"1"}
+        found = await peer.hub.database.read(replications.by_id, chosen.id)
+        assert found is not None and "project ann not found" in found.result
 
 
 async def test_a_remote_that_dies_half_way_is_gone_on_with(hub_settings: Settings) -> None:

@@ -53,6 +53,10 @@ async def run(peer: Peer, name: str, *, once: bool = True) -> None:
     await Retainer(peer.hub.database, peer.hub.registry.storage).run(Job(0, JOB, name, {"once": once}, 0, "", 0.0))
 
 
+def always(c: Connection, repository: int) -> bool:
+    return True
+
+
 async def there(peer: Peer, name: str, *digests: Digest) -> list[bool]:
     return [await peer.hub.database.read(records.manifest, name, digest) is not None for digest in digests]
 
@@ -103,7 +107,7 @@ async def test_what_was_pushed_after_the_plan_stays(hub_settings: Settings) -> N
         await push_index(peer, name, "new", ann, listed)
         await peer.push(name, "another", ann, b"tagged")
         retainer = Retainer(peer.hub.database, peer.hub.registry.storage)
-        assert await retainer._apply(name, plan, tags, manifests, now_s + 60) == (3, 1, 0)
+        assert await retainer._apply(name, plan, tags, manifests, now_s + 60, always) == (3, 1, 0)
         assert await there(peer, name, moved, listed, tagged, gone) == [True, True, True, False]
         assert await peer.hub.registry.storage.tags(name, "", 10) == ["another", "moved", "new"]
 
@@ -127,8 +131,62 @@ async def test_immutable_tags_stay_and_a_turn_ends(hub_settings: Settings) -> No
         tags, manifests = await peer.hub.database.scan(retain.facts, profile.id)
         rules = retain.retention.parse_rules([{"tags": "*", "keep_pushed_days": 1}])
         plan = retain.retention.plan(rules, tags, manifests, time.time())
+        assert [(one.tag, one.reason) for one in plan.kept] == [("v1", "immutable"), ("v2", "immutable")]
+        await peer.hub.do(who, repos.update, name, {"immutable": ""})
+        tags, manifests = await peer.hub.database.scan(retain.facts, profile.id)
+        plan = retain.retention.plan(rules, tags, manifests, time.time())
         retainer = Retainer(peer.hub.database, peer.hub.registry.storage)
-        assert await retainer._apply(name, plan, tags, manifests, 0.0) == (0, 0, 2)  # no time: two are left
+        assert await retainer._apply(name, plan, tags, manifests, 0.0, always) == (0, 0, 2)  # no time: two are left
+
+
+async def test_rules_that_are_changed_meanwhile_delete_nothing_more(hub_settings: Settings) -> None:
+    name = "ann/web"
+    async with peering(hub_settings) as peer:
+        ann = await peer.user("ann")
+        who = await as_user(peer, ann)
+        for tag in ("v1", "v2"):
+            await peer.push(name, tag, ann, tag.encode())
+        rules = [{"tags": "*", "keep_pushed_days": 1}]
+        await peer.hub.do(who, repos.set_retention, name, rules, is_enabled=True)
+        await peer.hub.database.write(age, 10.0)
+        profile = await peer.hub.database.read(repositories.get, name)
+        policy = await peer.hub.database.read(retain.policy, profile.id)
+        assert policy is not None
+        tags, manifests = await peer.hub.database.scan(retain.facts, profile.id)
+        plan = retain.retention.plan(policy.rules, tags, manifests, time.time())
+        retainer = Retainer(peer.hub.database, peer.hub.registry.storage)
+
+        async def apply(once: bool) -> tuple[int, int, int]:
+            still = retain._is_ruled(policy.text, once)
+            return await retainer._apply(name, plan, tags, manifests, time.time() + 60, still)
+
+        await peer.hub.do(who, repos.set_retention, name, rules, is_enabled=False)
+        assert await apply(False) == (0, 0, 0)
+        await peer.hub.do(who, repos.set_retention, name, [{"tags": "*", "keep_pushed_days": 99}], is_enabled=True)
+        assert await apply(True) == (0, 0, 0)
+        await peer.hub.do(who, repos.set_retention, name, rules, is_enabled=False)
+        assert await apply(True) == (2, 0, 0)
+
+
+async def test_a_signature_under_a_tag_of_its_own_goes_after_its_image_and_not_before(hub_settings: Settings) -> None:
+    name = "ann/web"
+    async with peering(hub_settings) as peer:
+        ann = await peer.user("ann")
+        who = await as_user(peer, ann)
+        images = {tag: await peer.push(name, tag, ann, tag.encode()) for tag in ("v1", "v2", "v3")}
+        for tag, digest in images.items():
+            await peer.push(name, f"sha256-{digest.hex}.sig", ann, f"signature of {tag}".encode())
+        await peer.hub.database.write(age, 10.0)
+        rules = [{"tags": "*", "keep_latest": 1}, {"untagged_days": 5}]
+        await peer.hub.do(who, repos.set_retention, name, rules, is_enabled=True)
+        profile = await peer.hub.database.read(repositories.get, name)
+        tags, manifests = await peer.hub.database.scan(retain.facts, profile.id)
+        plan = retain.retention.plan(retain.retention.parse_rules(rules), tags, manifests, time.time())
+        await peer.push(name, "again", ann, b"v1")  # is there under another tag by the time it would go
+        retainer = Retainer(peer.hub.database, peer.hub.registry.storage)
+        assert await retainer._apply(name, plan, tags, manifests, time.time() + 60, always) == (3, 2, 0)
+        left = {f"sha256-{images[tag].hex}.sig" for tag in ("v1", "v3")}
+        assert set(await peer.hub.registry.storage.tags(name, "", 10)) == {"again", "v3", *left}
 
 
 async def test_pulls_keep_tags_also_those_of_clients_that_ask_by_head(hub_settings: Settings) -> None:

@@ -99,6 +99,37 @@ def test_tags_of_one_manifest_fare_each_for_itself() -> None:
     assert gone(found) == [] and found.kept_manifests == ()
 
 
+def test_what_is_immutable_stays() -> None:
+    fixed = TagFact("v1", D[0], NOW - 99 * DAY, is_immutable=True)
+    found = plan(
+        [rule("*", keep_latest=1), rule(untagged_days=1)],
+        [fixed, tag("v2", 1, digest=D[1])],
+        [manifest(0, tags=("v1",))],
+        NOW,
+    )
+    assert reasons(found) == ({"v1": "immutable", "v2": "rule 1 (*): the latest"}, {}) and gone(found) == []
+
+
+def test_tags_that_are_named_after_an_image_stay_with_it_and_are_not_the_latest() -> None:
+    signature, fallback, orphan = f"sha256-{D[1].hex}.sig", f"sha256-{D[2].hex}", f"sha256-{D[9].hex}.att"
+    tags = [
+        tag("v1", 50, digest=D[1]), tag("v2", 40, digest=D[2]), tag(signature, 1, digest=D[3]), tag(fallback, 2, digest=D[4]),
+        tag(orphan, 3, digest=D[5]),
+    ]  # fmt: skip
+    manifests = [
+        manifest(1, 50, tags=("v1",)), manifest(2, 40, tags=("v2",)), manifest(3, tags=(signature,)),
+        manifest(4, tags=(fallback,)), manifest(5, tags=(orphan,)), manifest(6, parents=(D[4],)),
+    ]  # fmt: skip
+    latest = rule("*", keep_latest=1)
+    kept, deleted = reasons(found := plan([latest, rule(untagged_days=7)], tags, manifests, NOW))
+    assert kept == {"v2": "rule 1 (*): the latest", fallback: f"belongs to {D[2]}, which stays"}
+    assert deleted.keys() == {"v1", signature, orphan} and gone(found) == [1, 3, 5]
+    kept, deleted = reasons(plan([latest], tags, manifests, NOW))  # v1's image stays, without a tag
+    assert signature in kept and deleted.keys() == {"v1", orphan}
+    kept, deleted = reasons(plan([rule("v*", keep_latest=1)], tags, manifests, NOW))
+    assert kept[signature] == kept[orphan] == "no rule"
+
+
 # -- manifests --------------------------------------------------------------------------------------------------------
 
 

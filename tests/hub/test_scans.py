@@ -21,8 +21,10 @@ from test_retain import as_user, push_index
 from naru.errors import Conflict, Forbidden, InvalidArgument, NotFound
 from naru.hub import audit
 from naru.hub.catalog import repositories
+from naru.hub.jobs import Job, Retry
 from naru.hub.peers import deliveries, scans
 from naru.hub.peers.scanner import Metadata, parse_metadata, parse_report, parse_sbom
+from naru.hub.peers.scanning import Scanning
 from naru.hub.server import Settings, make_app, opened_hub
 from naru.hub.services import policies, repos
 from naru.oci.digest import Digest
@@ -268,6 +270,86 @@ async def test_a_scanner_that_is_away_and_one_that_may_not_be_asked(hub_settings
             await peer.hub.do(admin, policies.add_scanner, peer.hub.outbound, "meta", "http://169.254.169.254")
         with pytest.raises(Conflict):
             await peer.hub.do(admin, policies.add_scanner, peer.hub.outbound, "testy", url)
+
+
+@asynccontextmanager
+async def one_scan(settings: Settings, adapter: Adapter) -> AsyncIterator[tuple[Peer, Scanning, Digest]]:
+    """A hub whose scanner is the adapter, an image that waits to be scanned, and the steps of that, which a test takes itself."""
+    async with adapter.serving() as url, found(settings) as peer:
+        root = await peer.user("root", is_admin=True)
+        digest = await peer.push("root/web", "1", root)
+        await peer.hub.do(
+            await as_user(peer, root), policies.add_scanner, peer.hub.outbound, "testy", url, "Basic c2Nhbjpt"
+        )
+
+        def start(c: Connection) -> None:
+            profile = repositories.get(c, "root/web")
+            scans.start(c, profile.id, "root/web", digest, scans.scanner(c, "testy").id, time.time())
+            c.run("DELETE FROM job")
+
+        await peer.hub.database.write(start)
+        hub = peer.hub
+        yield peer, Scanning(hub.registry.storage, hub.outbound, hub.authority, hub.url), digest
+
+
+def step_of(digest: Digest, attempts: int = 0) -> Job:
+    return Job(0, scans.JOB, "", {"repository": "root/web", "digest": digest}, attempts, "", 0.0)
+
+
+async def test_a_scan_that_takes_long_outlasts_a_scanner_that_is_away(hub_settings: Settings) -> None:
+    adapter = Adapter()
+    async with one_scan(hub_settings, adapter) as (peer, scanning, digest):
+        with pytest.raises(Retry, match="at it"):
+            await scanning.run(step_of(digest))
+        adapter.metadata_status = 503
+        with pytest.raises(Retry, match="503") as again:
+            await scanning.run(step_of(digest, 1500))  # it has been looked at so often
+        assert again.value.after_s is not None and again.value.after_s < 60
+        adapter.metadata_status = 200
+        await scanning.run(step_of(digest, 1501))
+        profile = await peer.hub.database.read(repositories.get, "root/web")
+        scan = await peer.hub.database.read(scans.find, profile.id, digest)
+        assert scan is not None and scan.status == "finished"
+
+
+async def test_a_scan_that_has_waited_long_is_given_its_tries(hub_settings: Settings) -> None:
+    adapter = Adapter()
+    adapter.metadata_status = 503
+    async with one_scan(hub_settings, adapter) as (peer, scanning, digest):
+        await peer.hub.database.write(lambda c: c.run("UPDATE scan SET started_at = started_at - 86400"))
+        with pytest.raises(Retry, match="503"):
+            await scanning.run(step_of(digest))
+        await scanning.run(step_of(digest, 8))
+        profile = await peer.hub.database.read(repositories.get, "root/web")
+        scan = await peer.hub.database.read(scans.find, profile.id, digest)
+        assert scan is not None and (scan.status, "503" in scan.message) == ("failed", True)
+
+
+async def test_what_was_found_for_an_earlier_scan_is_not_taken_for_the_new_one(hub_settings: Settings) -> None:
+    async with one_scan(hub_settings, Adapter()) as (peer, _, digest):
+        task = await peer.hub.database.read(scans.task, "root/web", digest)
+        assert task is not None and "c2Nhbjpt" not in repr(task)
+        await peer.hub.database.write(
+            scans.start, task.repository, "root/web", digest, task.scanner.id, time.time() + 1
+        )
+        await peer.hub.database.write(scans.begun, task, "7", time.time())
+        await peer.hub.database.write(scans.finish, task, None, "{}", "", time.time())
+        await peer.hub.database.write(scans.end, task, scans.FAILED, "late", time.time())
+        scan = await peer.hub.database.read(scans.find, task.repository, digest)
+        assert scan is not None and (scan.status, scan.message, scan.sbom) == ("waiting", "", "")
+
+
+async def test_half_a_character_from_a_scanner(hub_settings: Settings) -> None:
+    adapter = Adapter()
+    async with one_scan(hub_settings, adapter) as (peer, scanning, digest):
+        half = '{"media_type": "application/vnd.cyclonedx+json", "sbom": {"bomFormat": "CycloneDX", "a": "\\ud800"}}'
+        with pytest.raises(Retry, match="at it"):
+            await scanning.run(step_of(digest))
+        adapter.script = [web.Response(text='{"vulnerabilities": [{"id": "\\ud800"}]}'), web.Response(text=half)]
+        await scanning.run(step_of(digest, 1))
+        profile = await peer.hub.database.read(repositories.get, "root/web")
+        scan = await peer.hub.database.read(scans.find, profile.id, digest)
+        assert scan is not None and scan.status == "finished" and json.loads(scan.sbom)["a"] == "\ud800"
 
 
 async def test_an_attestation_is_nothing_to_scan(hub_settings: Settings) -> None:

@@ -212,8 +212,4 @@ def test_any_json_is_parsed_or_refused(value: Any) -> None:
 
 @given(json_values)
 def test_dump_is_read_back(value: Any) -> None:
-    try:
-        data = dump_json({"v": value})
-    except UnicodeEncodeError:
-        return  # half a surrogate pair is no text
-    assert load_json(data, "v") == {"v": value}
+    assert load_json(dump_json({"v": value}), "v") == {"v": value}

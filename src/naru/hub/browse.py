@@ -115,14 +115,15 @@ async def detail(hub: Hub, who: Who, name: str, reference: str, platform: str = 
     """`reference`: a tag or digest; `platform`: "linux/arm64" of one that an index lists. Raises NotFound, DataLoss."""
     await hub.read(who, visible, name)
     record, raw = await _manifest(hub, name, _reference(reference))
-    digest, chosen, parts = record.digest, (record, raw), tuple[Part, ...]()
+    digest, parts = record.digest, tuple[Part, ...]()
+    chosen: tuple[ManifestRecord, bytes] | None = (record, raw)
     refers: list[Referrer] = []
     if record.media_type in INDEXES:
         index = _index(raw, record.media_type)
         listed = index.manifests if index else ()
         parts = await hub.database.read(_parts, name, listed)
         found = _choose(parts, platform)
-        chosen = await _manifest_or_none(hub, name, found.digest) if found else None  # type: ignore[assignment]
+        chosen = await _manifest_or_none(hub, name, found.digest) if found else None
         refers += await hub.database.read(attached, name, listed)
     image = await _image(hub, name, *chosen) if chosen else None
     subjects = dict.fromkeys([digest, *([image.digest] if image else [])])

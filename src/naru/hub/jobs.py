@@ -2,8 +2,10 @@
 
     job   id → kind, subject, payload, due_at, leased_until, attempts, error
 
-A worker leases a job, and renews the lease while it is at it; if it dies, another takes the job up when the lease is over. Handlers are
-named by kind, may therefore run twice, and say when to try again by raising. Some take hours: there are workers who leave these alone.
+A worker leases a job, and renews the lease while it is at it; if it dies, another takes the job up when the lease is over. `attempts`
+tells whose lease it is: one that slept through its own has nothing to say any more. Handlers are named by kind, may therefore run twice,
+and say when to try again by raising; what ends because the database or the store is not available is tried again as well. Some take hours:
+there are workers who leave these alone.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from naru.errors import NaruError
+from naru.errors import NaruError, Unavailable
 from naru.registry.database import Connection, Database, Row, marks
 
 log = logging.getLogger("naru.hub")
@@ -26,6 +28,7 @@ _LEASE_S = 600.0
 _IDLE_S = 1.0
 _AT_ONCE = 4
 _OF_SLOW = 2  # of these
+_TRIES = 50  # while something is not available: about two days
 Payload = dict[str, Any]
 
 
@@ -53,6 +56,11 @@ class Retry(Exception):
 Handler = Callable[[Job], Awaitable[None]]
 
 
+def backoff_s(first_s: float, attempts: int, most_s: float) -> float:
+    """Twice as long each time, from the first on; however many there were."""
+    return float(min(first_s * 2 ** min(attempts, 30), most_s))
+
+
 def add(c: Connection, kind: str, subject: str, payload: Payload, now_s: float, *, due_at: float | None = None) -> None:
     c.run(
         "INSERT INTO job (kind, subject, payload, due_at, leased_until, attempts, error, created_at) VALUES (?, ?, ?, ?, 0, 0, '', ?)",
@@ -66,6 +74,13 @@ def add_once(
     """Unless there is one of this kind about this subject that has not begun."""
     if not c.rows("SELECT 1 FROM job WHERE kind = ? AND subject = ? AND leased_until = 0 LIMIT 1", kind, subject):
         add(c, kind, subject, payload, now_s, due_at=due_at)
+
+
+def add_anew(c: Connection, kind: str, subject: str, payload: Payload, now_s: float) -> None:
+    """At once, and as if nothing had been tried yet: the one that waits is that one, if there is one."""
+    sql = "UPDATE job SET due_at = ?, attempts = 0, payload = ? WHERE kind = ? AND subject = ? AND leased_until = 0"
+    if not c.run(sql, now_s, json.dumps(payload), kind, subject):
+        add(c, kind, subject, payload, now_s)
 
 
 def lease(c: Connection, kinds: Sequence[str], now_s: float) -> Job | None:
@@ -87,17 +102,25 @@ def _job(row: Row) -> Job:
     return Job(*values)
 
 
-def renew(c: Connection, job: int, now_s: float) -> None:
+_MINE = "id = ? AND attempts = ?"
+
+
+def _lease_of(job: Job) -> tuple[int, int]:
+    return job.id, job.attempts + 1
+
+
+def renew(c: Connection, job: Job, now_s: float) -> None:
     """It takes longer."""
-    c.run("UPDATE job SET leased_until = ? WHERE id = ?", now_s + _LEASE_S, job)
+    c.run(f"UPDATE job SET leased_until = ? WHERE {_MINE}", now_s + _LEASE_S, *_lease_of(job))
 
 
-def finish(c: Connection, job: int) -> None:
-    c.run("DELETE FROM job WHERE id = ?", job)
+def finish(c: Connection, job: Job) -> None:
+    c.run(f"DELETE FROM job WHERE {_MINE}", *_lease_of(job))
 
 
-def put_off(c: Connection, job: int, due_at: float, error: str) -> None:
-    c.run("UPDATE job SET due_at = ?, leased_until = 0, error = ? WHERE id = ?", due_at, error[:1000], job)
+def put_off(c: Connection, job: Job, due_at: float, error: str) -> None:
+    sql = f"UPDATE job SET due_at = ?, leased_until = 0, error = ? WHERE {_MINE}"
+    c.run(sql, due_at, error[:1000], *_lease_of(job))
 
 
 def waiting(c: Connection, limit: int = 100) -> list[Job]:
@@ -134,8 +157,8 @@ class Workers:
         while True:
             try:
                 worked = await self.step(kinds)
-            except NaruError as error:
-                log.error("jobs: %s", error)
+            except Exception as error:  # whatever is the matter with the database: the next job may be spared
+                log.error("jobs: %s", error, exc_info=not isinstance(error, NaruError))
                 worked = False
             if not worked:
                 self._awake.clear()
@@ -154,19 +177,35 @@ class Workers:
         if job is None:
             return False
         try:
+            again = await self._outcome(job)
+        except asyncio.CancelledError:
+            with suppress(NaruError):  # its lease will end by itself
+                await self._database.note(put_off, job, time.time(), "the hub was stopped")
+            raise
+        if again is None:
+            await self._database.write(finish, job)
+        else:
+            after_s, why = again
+            await self._database.write(put_off, job, time.time() + after_s, why)
+        return True
+
+    async def _outcome(self, job: Job) -> tuple[float, str] | None:
+        """Do it. After how long to do it again, and why; None: never."""
+        what = f"job {job.kind} of {job.subject}"
+        try:
             async with self._leased(job):
                 await self._handlers[job.kind](job)
         except Retry as again:
-            log.info("job %s of %s: %s", job.kind, job.subject, again)
-            if again.after_s is not None:
-                await self._database.write(put_off, job.id, time.time() + again.after_s, str(again))
-                return True
+            log.info("%s: %s", what, again)
+            return None if again.after_s is None else (again.after_s, str(again))
+        except Unavailable as error:
+            log.error("%s: %s", what, error)
+            return (backoff_s(10.0, job.attempts, 3600.0), str(error)) if job.attempts + 1 < _TRIES else None
         except NaruError as error:
-            log.error("job %s of %s: %s", job.kind, job.subject, error)
+            log.error("%s: %s", what, error)
         except Exception:  # the root of a job: one that is broken must not stop the others
-            log.exception("job %s of %s", job.kind, job.subject)
-        await self._database.write(finish, job.id)
-        return True
+            log.exception(what)
+        return None
 
     @asynccontextmanager
     async def _leased(self, job: Job) -> AsyncIterator[None]:
@@ -176,15 +215,14 @@ class Workers:
             while True:
                 await asyncio.sleep(_LEASE_S / 4)
                 with suppress(NaruError):  # there are three more times
-                    await self._database.note(renew, job.id, time.time())
+                    await self._database.note(renew, job, time.time())
 
         keeping = asyncio.create_task(keep())
         try:
             yield
         finally:
             keeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await keeping
+            await asyncio.gather(keeping, return_exceptions=True)  # its end, and not ours, if we are cancelled too
 
 
 def _any_due(c: Connection, kinds: Sequence[str], now_s: float) -> bool:

@@ -35,10 +35,24 @@ def is_trusted(address: str, proxies: Sequence[Network]) -> bool:
 
 def client_address(remote: str, forwarded: Sequence[str], proxies: Sequence[Network]) -> str:
     """The last address on the way that is not one of our proxies'. `forwarded` are X-Forwarded-For's, the nearest one last."""
-    way = [*forwarded, remote]
-    while len(way) > 1 and is_trusted(way[-1], proxies):
-        way.pop()
-    return way[-1]
+    nearest = remote
+    for said in reversed(forwarded):
+        address = _address(said)
+        if not address or not is_trusted(nearest, proxies):
+            break
+        nearest = address
+    return nearest
+
+
+def _address(text: str) -> str:
+    """Without the port that some proxies add to it; "" for what is none: `unknown`, and what clients make up."""
+    bare = text.strip('"')
+    bare = bare[1:].partition("]")[0] if bare.startswith("[") else bare
+    bare = bare.partition(":")[0] if bare.count(":") == 1 else bare
+    try:
+        return str(ip_address(bare))
+    except ValueError:
+        return ""
 
 
 def middleware(proxies: Sequence[Network]) -> Middleware:

@@ -32,9 +32,11 @@ _SPECIAL = tuple(
     for network, what, may_be_own in (
         ("0.0.0.0/8", "this host", False),
         ("10.0.0.0/8", "private", True),
+        ("100.100.100.200/32", "a cloud's own", False),  # Alibaba's, as 169.254.169.254 elsewhere
         ("100.64.0.0/10", "a provider's own", True),
         ("127.0.0.0/8", "loopback", True),
         ("169.254.0.0/16", "link-local", False),  # clouds keep their instances' credentials there
+        ("168.63.129.16/32", "a cloud's own", False),  # Azure's, though it looks like anybody's
         ("172.16.0.0/12", "private", True),
         ("192.0.0.0/24", "reserved", False),
         ("192.0.2.0/24", "for documentation", False),
@@ -51,6 +53,7 @@ _SPECIAL = tuple(
         ("::/128", "this host", False),
         ("::1/128", "loopback", True),
         ("fd00:ec2::/32", "a cloud's own", False),  # Amazon's, of the same kind
+        ("fd20:ce::/32", "a cloud's own", False),  # Google's
         ("fc00::/7", "private", True),
         ("fe80::/10", "link-local", False),
         ("ff00::/8", "multicast", False),

@@ -48,8 +48,12 @@ def load_json(raw: bytes, what: str) -> Json:
 
 
 def dump_json(value: Any) -> bytes:
-    """The one encoding we use for documents of our own making: compact, keys in the order given, not ASCII-escaped."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    """The one encoding we use for documents of our own making: compact, keys in the order given, not ASCII-escaped, but where there is
+    half of a surrogate pair in somebody's text, which JSON can say by an escape only."""
+    try:
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,13 +24,14 @@ _NEXT_LINE = " \\\n    "
 _BUILDKIT = " # buildkit"
 _NOP = "#(nop)"
 
-# A shell that is asked to run what follows, at the beginning of a word.
+# A shell that is asked to run what follows, at the beginning of a word. Few options: each `sh` in a text may be the one.
 _SHELL = re.compile(
-    r"(?<!\S)(?:(?:\S*/)?(?:ba|da|a|z|k)?sh(?: -\w*o \w+| -[\w-]+)*? -\w*c"
+    r"(?<!\S)(?:(?:\S*/)?(?:ba|da|a|z|k)?sh(?: -\w*o \w+| -[\w-]+){0,9}? -\w*c"
     r"|cmd(?:\.exe)? /S /C"
-    r"|(?:powershell|pwsh)(?:\.exe)?(?: -\w+)*? -Command(?: \$\w+ = '\w+';)*)(?= )",
+    r"|(?:powershell|pwsh)(?:\.exe)?(?: -\w+){0,9}? -Command(?: \$\w+ = '\w+';)*)(?= )",
     re.IGNORECASE,
 )
+_SHELL_CHARACTERS = 1000  # of one that is set for the steps after it, each of which is looked at for it
 _ARGUMENTS = re.compile(r"\|[0-9]{1,4} ")
 _CONTROLS = {code: "\ufffd" for code in (*range(9), 11, 12, *range(14, 32), *range(127, 160))}
 _LINE_END = re.compile(r"\r\n?|\n")
@@ -56,7 +57,8 @@ def recover(created_by: str, shell: str) -> Recovered:
     if keyword == "RUN":
         return _run(rest, shell)
     if keyword == "SHELL" and (words := _words(rest)):
-        return Recovered(keyword, f"SHELL {_json(words)}", " ".join(words))
+        set_ = " ".join(words)
+        return Recovered(keyword, f"SHELL {_json(words)}", set_ if len(set_) <= _SHELL_CHARACTERS else "")
     if keyword == "CMD" or keyword == "ENTRYPOINT":
         return Recovered(keyword, _joined(f"{keyword} {_exec(rest, shell)}"))
     if keyword in _READ:
@@ -120,8 +122,9 @@ def _arguments(text: str, shell: str) -> tuple[str, str]:
 
 def _heredoc(command: str) -> str:
     lines = _LINE_END.split(command)
+    taken = set(lines)
     end, number = "EOF", 0
-    while end in lines:
+    while end in taken:
         number += 1
         end = f"EOF{number}"
     return "\n".join([f"RUN <<{end}", *lines, end])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from naru.errors import InvalidArgument, NaruError
+from naru.errors import InvalidArgument, NaruError, Unavailable
 from naru.hub import jobs
 from naru.hub.jobs import Job
 from naru.linux.threads import finish_in_thread
@@ -17,6 +17,7 @@ from naru.registry import records
 from naru.registry.database import Connection, Database, one
 from naru.registry.records import ManifestRecord
 from naru.registry.storage import Storage
+from naru.remote.answers import clean
 
 JOB = "image"
 CONFIGS = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
@@ -85,10 +86,12 @@ class Looker:
             record, raw = await self._storage.read_manifest(job.subject, digest)
             manifest = Manifest.parse(raw, record.media_type)
             config = await read_config(self._storage, job.subject, manifest)
+        except Unavailable:
+            raise
         except NaruError:
             return  # gone meanwhile, or no image after all: then it has no platform
         os, architecture, variant, created = (
-            str(config.get(name) or "")[:100] for name in ("os", "architecture", "variant", "created")
+            clean(str(config.get(name) or ""), 100) for name in ("os", "architecture", "variant", "created")
         )
         image = Image(os, architecture, variant, str(manifest.config.digest), created)
         await self._database.write(put, job.subject, digest, image)

@@ -18,6 +18,7 @@ from naru.registry.records import ManifestRecord
 
 SIGNATURE, SBOM, ATTESTATION, OTHER = "signature", "sbom", "attestation", "other"
 _MOST = 50
+_READ_BYTES = 64 << 10  # of one: what signs or describes an image has few layers, and fifty are read for a page
 
 # a media type, or an artifact type, beginning so → what it is, and whose
 _KINDS: tuple[tuple[str, str, str], ...] = (
@@ -76,13 +77,11 @@ def referring(c: Connection, name: str, subject: Digest) -> list[Referrer]:
 
 def attached(c: Connection, name: str, listed: Sequence[Descriptor]) -> list[Referrer]:
     """The attestations among what an index lists."""
-    found: list[Referrer] = []
-    for entry in listed:
-        if entry.annotations.get("vnd.docker.reference.type") == "attestation-manifest" and len(found) < _MOST:
-            record = records.manifest(c, name, entry.digest)
-            if record is not None:
-                found.append(_referrer(c, name, record, "", ATTESTATION, "BuildKit"))
-    return found
+    attestations = [
+        entry for entry in listed if entry.annotations.get("vnd.docker.reference.type") == "attestation-manifest"
+    ]
+    there = [records.manifest(c, name, entry.digest) for entry in attestations[:_MOST]]
+    return [_referrer(c, name, record, "", ATTESTATION, "BuildKit") for record in there if record is not None]
 
 
 def _referrer(c: Connection, name: str, record: ManifestRecord, tag: str, otherwise: str, tool: str = "") -> Referrer:
@@ -110,7 +109,8 @@ def _referrer(c: Connection, name: str, record: ManifestRecord, tag: str, otherw
 
 
 def _layers(c: Connection, name: str, record: ManifestRecord) -> tuple[Descriptor, ...]:
-    found = records.manifest_with_payload(c, name, record.digest)
+    """None of a manifest that is too large to be looked into."""
+    found = records.manifest_with_payload(c, name, record.digest) if record.size_bytes <= _READ_BYTES else None
     try:
         return Manifest.parse(found[1], record.media_type).layers if found else ()
     except InvalidArgument:  # an index, or what no manifest of images is

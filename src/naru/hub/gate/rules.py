@@ -16,6 +16,7 @@ from naru.hub.catalog.tagpatterns import parse_several
 from naru.hub.peers import deliveries, replications, scans
 from naru.hub.people import accounts
 from naru.oci.digest import Digest
+from naru.registry import records
 from naru.registry.database import Connection
 from naru.registry.errors import Refusal
 from naru.registry.records import Blob, ManifestRecord
@@ -61,7 +62,8 @@ class HubRules:
         repositories.touch(c, change.repository, now_s)
         images.want(c, change.repository, change.name, record, now_s)
         scans.want(c, change.repository, change.name, record, now_s)
-        replications.on_push(c, change.name, tags, now_s)
+        belongs = records.tags_of(c, change.repository, record.subject) if record.subject else []
+        replications.on_push(c, change.name, [*tags, *belongs], now_s)  # a tag is copied with what refers to it
         for tag in tags or ("",):
             detail = {"digest": record.digest, "media_type": record.media_type}
             audit.write(

@@ -39,6 +39,7 @@ def _accounts() -> None:
         column("created_at", Moment),
         by_id=True,
     )
+    op.create_index("account_email", "account", ["email"])
     table(
         "recovery_code",
         column("account", Id),
@@ -322,4 +323,7 @@ def _work() -> None:
         by_id=True,
     )
     op.create_index("job_due_at", "job", ["due_at"])
+    op.create_index(
+        "job_subject", "job", ["subject", "kind"]
+    )  # or whoever adds one would have looked at all: see postgres
     table("setting", column("name", primary_key=True), column("value", Text))

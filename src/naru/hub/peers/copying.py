@@ -29,6 +29,10 @@ _DEPTH = 5  # indexes in indexes, and what refers to what refers to an image
 _NOT_DISTRIBUTED = ("application/vnd.oci.image.layer.nondistributable.v1.tar", DOCKER_FOREIGN_GZIP)
 
 
+class Gone(NotFound):
+    """What was to be copied is not in this hub any more; other things that are not found are the other registry's."""
+
+
 class Copy(Protocol):
     async def tags(self) -> list[str]:
         """All of the source."""
@@ -171,11 +175,11 @@ class PushCopy:
         return True
 
     async def _read(self, reference: str | Digest) -> tuple[records.ManifestRecord, bytes]:
-        """Raises NotFound."""
+        """Raises Gone."""
         try:
             return await self._storage.read_manifest(self._source, reference)
         except Refusal as error:
-            raise NotFound(f"{self._source}: {reference}: not found") from error
+            raise Gone(f"{self._source}: {reference}: not found") from error
 
     async def _has(self, reference: str | Digest, digest: Digest) -> bool:
         try:
@@ -198,7 +202,7 @@ class PushCopy:
         if not await self._has(digest, digest):
             try:
                 record, raw = await self._read(digest)
-            except NotFound:
+            except Gone:
                 return False
             await self._needs(record.media_type, raw, depth)
             await self._remote.push_manifest(self._target, digest, record.media_type, raw)

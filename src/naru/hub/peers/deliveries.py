@@ -11,23 +11,23 @@ import random
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from naru.errors import Forbidden, InvalidArgument, NotFound, Unavailable
 from naru.hub import jobs
 from naru.hub.catalog import repositories
 from naru.hub.jobs import Job, Retry
-from naru.hub.outbound import Outbound, read_limited
+from naru.hub.outbound import Outbound, read_beginning
 from naru.hub.peers import webhooks
 from naru.hub.peers.webhooks import Event, HookRepository
 from naru.registry.database import Connection, Database, Row, one
 
-EVENTS = ("push", "delete", "pull", "scan", "quota", "replication", "ping")
+EVENTS = ("push", "delete", "scan", "replication", "ping")
 FORMATS = ("naru", "docker-hub")
 JOB = "deliver"
 WAITING, DELIVERED, FAILED = "waiting", "delivered", "failed"
-_ANSWER_CHARACTERS = 1000
+_ANSWER_CHARACTERS, _ANSWER_BYTES = 1000, 4000
 _KEPT = 200  # deliveries of a webhook
 
 
@@ -38,7 +38,7 @@ class Webhook:
     repository: int | None
     name: str
     url: str
-    secret: str
+    secret: str = field(repr=False)
     events: tuple[str, ...]
     format: str
     is_active: bool
@@ -149,7 +149,7 @@ def redeliver(c: Connection, delivery: int, now_s: float) -> None:
     """Once more, whatever became of it. Raises NotFound."""
     if not c.run("UPDATE delivery SET status = ?, finished_at = NULL WHERE id = ?", WAITING, delivery):
         raise NotFound(f"delivery {delivery}: not found")
-    jobs.add_once(c, JOB, str(delivery), {}, now_s)
+    jobs.add_anew(c, JOB, str(delivery), {}, now_s)
 
 
 def _deliver(
@@ -176,7 +176,9 @@ def _deliver(
         "INSERT INTO delivery (webhook, event, body, attempts, status, answer, created_at) VALUES (?, ?, ?, 0, ?, '', ?) RETURNING id",
         webhook.id, event, webhooks.body(payload).decode(), WAITING, now_s,
     )  # fmt: skip
-    c.run("DELETE FROM delivery WHERE webhook = ? AND id <= ? AND status <> ?", webhook.id, int(made) - _KEPT, WAITING)
+    too_many = "SELECT id FROM delivery WHERE webhook = ? ORDER BY id DESC LIMIT 1 OFFSET ?"
+    sql = f"DELETE FROM delivery WHERE webhook = ? AND status <> ? AND id <= ({too_many})"
+    c.run(sql, webhook.id, WAITING, webhook.id, _KEPT)
     jobs.add(c, JOB, str(made), {}, now_s)
 
 
@@ -188,7 +190,7 @@ def _due(c: Connection, delivery: int) -> tuple[Delivery, Webhook] | None:
 def _note(c: Connection, delivery: int, status: str, answer: str, now_s: float) -> None:
     c.run(
         "UPDATE delivery SET attempts = attempts + 1, status = ?, answer = ?, finished_at = ? WHERE id = ?",
-        status, answer[:_ANSWER_CHARACTERS], None if status == WAITING else now_s, delivery,
+        status, answer, None if status == WAITING else now_s, delivery,
     )  # fmt: skip
 
 
@@ -207,17 +209,22 @@ class Deliverer:
         data = delivery.body.encode()
         event = Event(str(delivery.id), delivery.event, now_s, "")
         sent = webhooks.headers(event, data, webhook.secret.encode(), now_s)
-        refused = False
+        answer, ok, refused = "", False, False
         try:
             async with self._outbound.request("POST", webhook.url, body=data, headers=sent) as response:
-                text = (await read_limited(response, 1 << 16)).decode(errors="replace")
-                answer, ok = f"{response.status} {response.reason}\n{text}", 200 <= response.status < 300
-        except Unavailable as error:
-            answer, ok = str(error), False
+                answer, ok = f"{response.status} {response.reason}", 200 <= response.status < 300
+                answer += "\n" + (await read_beginning(response, _ANSWER_BYTES)).decode(errors="replace")
+        except Unavailable as error:  # one that has said that all is well may break off after that
+            answer = answer if ok else str(error)
         except (Forbidden, InvalidArgument) as error:
-            answer, ok, refused = str(error), False, True
+            answer, refused = str(error), True
         wait_s = None if ok or refused else webhooks.next_attempt_s(job.attempts + 1, random.random())
         status = DELIVERED if ok else FAILED if wait_s is None else WAITING
-        await self._database.write(_note, delivery.id, status, answer, now_s)
+        await self._database.write(_note, delivery.id, status, _shown(answer), time.time())
         if wait_s is not None:
-            raise Retry(answer.partition("\n")[0], wait_s)
+            raise Retry(_shown(answer).partition("\n")[0], wait_s)
+
+
+def _shown(answer: str) -> str:
+    """Foreign text: without what databases do not take and terminals obey."""
+    return "".join(one if one.isprintable() or one == "\n" else " " for one in answer[:_ANSWER_CHARACTERS])

@@ -213,7 +213,7 @@ class PullThrough:
                 size is None
             ):  # upstream has to say itself that it is there, before what somebody else pushed is given out
                 size = await remote.blob_size(path, digest)
-            if sources and await self._storage.mount(CALLER, repository, digest, sources[0]):
+            if sources and await self._mounted(repository, digest, sources[0]):
                 return {}
             if context.request.method == "HEAD":
                 return blobs.head(digest, size)
@@ -224,6 +224,15 @@ class PullThrough:
             return {} if tee.is_stored else await self._passed_on(context, tee)
         finally:
             tee.release()
+
+    async def _mounted(self, repository: str, digest: Digest, source: str) -> bool:
+        """False also where there is no room for it: then it is passed on, and not kept."""
+        try:
+            return await self._storage.mount(CALLER, repository, digest, source)
+        except Refusal as error:
+            if error.code != "DENIED":
+                raise
+            return False
 
     async def _passed_on(self, context: Context, tee: Tee) -> web.StreamResponse:
         async def open_from(first: int, length: int | None) -> streaming.Source:

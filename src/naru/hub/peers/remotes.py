@@ -7,8 +7,9 @@ Specification: distribution-spec "Pull", "Push", "Content Discovery".
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -26,6 +27,7 @@ from naru.errors import (
     NotFound,
     Unauthenticated,
     Unavailable,
+    Unsupported,
 )
 from naru.hub.places import Place, registry_url
 from naru.hub.webhooktargets import check_target
@@ -42,7 +44,8 @@ from naru.remote.transport import Answer, Limits, Request, Server, Transport
 USER_AGENT = f"naru-hub/{__version__}"
 _ACCEPT = ", ".join((*MANIFESTS, *INDEXES))
 _LIST_BYTES = 16 << 20
-_PAGES = 1000
+_PAGES, _LISTED, _NAME_CHARACTERS = 10_000, 1_000_000, 512
+_NEXT = re.compile(r'<([^<>]*)>[^<]*?;\s*rel="?next\b', re.IGNORECASE)  # RFC 8288, 3
 # of one who has a copy of what it asks for: one short second try, and no waiting; what broke half-way is taken up again
 IMPATIENT = Limits(connect_s=5.0, answer_s=20.0, linger_s=0.1, retries=3, retry_after_s=0.3)
 
@@ -151,12 +154,14 @@ class Remote:
     async def referrers(self, path: str, digest: Digest) -> list[Descriptor]:
         """Nothing, where the registry has nothing to say; one that does not know the question has them under a tag, perhaps
         (distribution-spec "Referrers Tag Schema")."""
-        for place in (f"referrers/{digest}", f"manifests/{digest.algorithm}-{digest.hex}"):
+        for place in (f"referrers/{digest}", f"manifests/{digest.algorithm}-{digest.hex[:64]}"):
             try:
-                headers = {"Accept": OCI_INDEX}
-                answer = await self._ask("GET", f"{path}/{place}", repository_scope(path), _LIST_BYTES, headers)
-                return list(Index.parse(answer.body).manifests)
-            except (NotFound, InvalidArgument):
+                found: list[Descriptor] = []
+                async for answer in self._pages(f"{path}/{place}", repository_scope(path), "", {"Accept": OCI_INDEX}):
+                    found += Index.parse(answer.body).manifests
+                    self._check_count(len(found), path)
+                return found
+            except (NotFound, InvalidArgument, Unsupported):
                 continue
         return []
 
@@ -165,8 +170,9 @@ class Remote:
 
     async def tags_page(self, path: str, limit: int, after: str) -> tuple[list[str], str]:
         """At most so many (as far as the registry heeds that) after this one, and what to go on after, "" at the end."""
-        query = {"n": str(limit), **({"last": after} if after else {})}
-        found, following = await self._page(f"{path}/tags/list", "tags", repository_scope(path), urlencode(query))
+        query = urlencode({"n": str(limit), **({"last": after} if after else {})})
+        answer = await self._ask("GET", f"{path}/tags/list?{query}", repository_scope(path), _LIST_BYTES)
+        found, following = self._names(answer, "tags"), _next_page(answer)
         return found, (dict(parse_qsl(following)).get("last") or found[-1]) if following and found else ""
 
     async def repositories(self) -> list[str]:
@@ -175,21 +181,35 @@ class Remote:
 
     async def _list(self, path: str, field_name: str, scope: str) -> list[str]:
         found: list[str] = []
-        query = urlencode({"n": 1000})
-        for _ in range(_PAGES):
-            names, query = await self._page(path, field_name, scope, query)
+        async for answer in self._pages(path, scope, urlencode({"n": 1000})):
+            names = self._names(answer, field_name)
             found += names
-            if not query or not names:
+            self._check_count(len(found), path)
+            if not names:
                 break
         return found
 
-    async def _page(self, path: str, field_name: str, scope: str, query: str) -> tuple[list[str], str]:
-        """Names, and the query of the page after them."""
-        answer = await self._ask("GET", f"{path}?{query}", scope, _LIST_BYTES)
+    def _names(self, answer: Answer, field_name: str) -> list[str]:
         names = load_json(answer.body, f"{self.host}: {field_name}").get(field_name) or []
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        if not isinstance(names, list) or not all(map(_is_name, names)):
             raise InvalidArgument(f"{self.host}: {field_name} is no list of names")
-        return names, _next_page(answer)
+        return names
+
+    async def _pages(
+        self, path: str, scope: str, query: str, headers: dict[str, str] | None = None
+    ) -> AsyncIterator[Answer]:
+        """A list, as far as the registry says that it goes on. Raises InvalidArgument if that is for ever."""
+        for _ in range(_PAGES):
+            answer = await self._ask("GET", f"{path}?{query}" if query else path, scope, _LIST_BYTES, headers)
+            yield answer
+            query = _next_page(answer)
+            if not query:
+                return
+        self._check_count(_LISTED + 1, path)
+
+    def _check_count(self, listed: int, path: str) -> None:
+        if listed > _LISTED:
+            raise InvalidArgument(f"{self.host}/{path}: the list has no end")
 
     # writing
 
@@ -237,10 +257,13 @@ def _media_type(answer: Answer) -> str:
 
 def _next_page(answer: Answer) -> str:
     """The query of the Link header's rel="next", "" if there is none: where it leads is the path that was asked, whatever it says."""
-    link = answer.headers.get("link", "")
-    if 'rel="next"' not in link or "<" not in link:
-        return ""
-    return link.partition("<")[2].partition(">")[0].partition("?")[2]
+    found = _NEXT.search(answer.headers.get("link", ""))
+    return found[1].partition("?")[2] if found else ""
+
+
+def _is_name(value: object) -> bool:
+    """It may be one: no registry has one that is longer, or half a character."""
+    return isinstance(value, str) and len(value) <= _NAME_CHARACTERS and value.isprintable()
 
 
 def _refused(answer: Answer, what: str) -> NaruError:

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from naru.errors import InvalidArgument, NaruError, NotFound, Unavailable
+from naru.errors import InvalidArgument, NaruError, Unavailable
 from naru.hub import audit
 from naru.hub.catalog import repositories, upstreams
-from naru.hub.jobs import Job, Retry
+from naru.hub.jobs import Job, Retry, backoff_s
 from naru.hub.peers import deliveries, replications
-from naru.hub.peers.copying import Copy, PullCopy, PushCopy
+from naru.hub.peers.copying import Copy, Gone, PullCopy, PushCopy
 from naru.hub.peers.remotes import Remote
 from naru.hub.peers.replications import PULL, PUSH, Rule
 from naru.registry import records
@@ -126,9 +126,7 @@ class Replicator:
         copied = there = in_a_row = 0
         failed: dict[str, str] = {}
         worst: NaruError | None = None
-        for tag in tags:
-            if not rule.takes_tag(tag):
-                continue
+        for tag in rule.wanted(tags):
             try:
                 if await copy.tag(check_tag(tag)):
                     copied += 1
@@ -136,7 +134,7 @@ class Replicator:
                     there += 1
                 in_a_row = 0
             except NaruError as error:
-                if isinstance(error, NotFound) and wanted is not None:
+                if isinstance(error, Gone) and wanted is not None:
                     continue  # deleted since it was pushed
                 log.warning("replication %s: %s:%s: %s", rule.name, name, tag, error)
                 failed[tag] = str(error)
@@ -148,7 +146,7 @@ class Replicator:
 
     def _again(self, job: Job, error: NaruError) -> None:
         if isinstance(error, Unavailable) and job.attempts + 1 < _TRIES:
-            raise Retry(str(error), min(10.0 * 2**job.attempts, 3600.0)) from error
+            raise Retry(str(error), backoff_s(10.0, job.attempts, 3600.0)) from error
 
 
 def _is_name(name: str) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from naru.errors import Conflict, InvalidArgument, NotFound
@@ -53,8 +53,12 @@ class Rule:
     def takes(self, repository: str) -> bool:
         return fnmatch.fnmatchcase(repository, self.source)
 
-    def takes_tag(self, tag: str) -> bool:
-        return not self.tags or TagPattern.parse(self.tags).matches(tag)
+    def wanted(self, tags: Iterable[str]) -> list[str]:
+        """Those of these tags that it takes."""
+        if not self.tags:
+            return list(tags)
+        pattern = TagPattern.parse(self.tags)
+        return [tag for tag in tags if pattern.matches(tag)]
 
     def target(self, repository: str) -> str:
         """What it is called where it is copied to."""
@@ -173,6 +177,5 @@ def add_repository(c: Connection, rule: int, repository: str, tags: Sequence[str
 def on_push(c: Connection, repository: str, tags: Sequence[str], now_s: float) -> None:
     """In the transaction of a push: whatever happens to this process, it will be copied."""
     for rule in enabled(c, ON_PUSH) if tags else ():
-        taken = [tag for tag in tags if rule.takes(repository) and rule.takes_tag(tag)]
-        if taken:
+        if rule.takes(repository) and (taken := rule.wanted(tags)):
             add_repository(c, rule.id, repository, taken, now_s)

@@ -72,7 +72,7 @@ class Artifact:
     """What is to be scanned, and how the scanner gets it: `authorization` is the value of a header."""
 
     registry_url: str
-    authorization: str
+    authorization: str = field(repr=False)
     repository: str
     digest: str
     tag: str
@@ -120,7 +120,7 @@ class Scanner:
         headers = {"Content-Type": _REQUEST.format(1 if metadata.is_typed else 0)}
         _, raw, _ = await self._ask("POST", "/scan", headers, dump_json(body), _SMALL_BYTES, expected=(202, 200, 201))
         request = load_json(raw, "scanner").get("id")
-        if not isinstance(request, str) or not 0 < len(request) <= _ID_CHARACTERS:
+        if not isinstance(request, str) or not 0 < len(request) <= _ID_CHARACTERS or not request.isprintable():
             raise InvalidArgument(f"scanner {self._url}: accepts the scan without an id")
         return request
 
@@ -222,7 +222,7 @@ def parse_sbom(raw: bytes) -> str:
     document = _object(raw, "SBOM").get("sbom")
     if not isinstance(document, dict):
         raise InvalidArgument("scanner: report without an SBOM")
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(document, separators=(",", ":"))  # as ASCII: half a surrogate pair is none in UTF-8
 
 
 def _object(raw: bytes, what: str) -> Json:

@@ -10,7 +10,7 @@ import time
 
 from naru.errors import Internal, InvalidArgument, NaruError, NotFound, Unavailable, Unsupported
 from naru.hub.authority import SCANNER, Authority, Scope
-from naru.hub.jobs import Job, Retry
+from naru.hub.jobs import Job, Retry, backoff_s
 from naru.hub.outbound import Outbound
 from naru.hub.peers import scans
 from naru.hub.peers.scanner import SBOM, VULNERABILITY, Artifact, Metadata, NotReady, Report, Scanner
@@ -23,6 +23,7 @@ from naru.registry.storage import Storage
 _TOKEN_S = 1800  # a scanner has a queue of its own
 _PATIENCE_S = 3600.0  # from when the scanner took it
 _TRIES = 8  # at a scanner that does not answer
+_PAUSE_S = 15.0  # when one that is at it does not
 _IN_TOTO = "application/vnd.in-toto+json"  # layers of an attestation: nothing to scan
 
 
@@ -38,31 +39,31 @@ class Scanning:
 
     async def run(self, job: Job) -> None:
         """One step. Raises Retry for the next one."""
-        name, digest = str(job.payload["repository"]), Digest(job.payload["digest"])
-        task = await self._database.read(scans.task, name, digest)
+        task = await self._database.read(scans.task, str(job.payload["repository"]), Digest(job.payload["digest"]))
         if task is None or task.status not in (scans.WAITING, scans.RUNNING):
             return
         now_s = time.time()
         try:
             if task.status == scans.WAITING:
-                await self._begin(name, digest, task)
+                await self._begin(task)
                 raise Retry("the scanner is at it", 1.0)
             if now_s - task.started_at > _PATIENCE_S:
                 raise InvalidArgument(f"scanner {task.scanner.name} did not finish within {_PATIENCE_S:.0f} s")
-            await self._collect(name, digest, task)
+            await self._collect(task)
         except Unsupported as error:
-            await self._database.write(scans.end, name, digest, scans.UNSUPPORTED, str(error), now_s)
+            await self._database.write(scans.end, task, scans.UNSUPPORTED, str(error), now_s)
         except Unavailable as error:
-            if (job.attempts >= _TRIES and task.status == scans.WAITING) or now_s - task.started_at > _PATIENCE_S:
-                await self._database.write(scans.end, name, digest, scans.FAILED, str(error), now_s)
-                return
-            raise Retry(str(error), min(5.0 * 2**job.attempts, 600.0)) from error
+            if task.status == scans.RUNNING:  # which ends with our patience; the attempts were looks at how far it is
+                raise Retry(str(error), _PAUSE_S) from error
+            if job.attempts < _TRIES:
+                raise Retry(str(error), backoff_s(5.0, job.attempts, 600.0)) from error
+            await self._database.write(scans.end, task, scans.FAILED, str(error), now_s)
         except NaruError as error:
-            await self._database.write(scans.end, name, digest, scans.FAILED, str(error), now_s)
+            await self._database.write(scans.end, task, scans.FAILED, str(error), now_s)
 
-    async def _begin(self, name: str, digest: Digest, task: Task) -> None:
+    async def _begin(self, task: Task) -> None:
         """Raises Unsupported for what this scanner does not scan."""
-        media_type = task.record.media_type
+        name, digest, media_type = task.name, task.record.digest, task.record.media_type
         await self._check_image(name, digest)
         scanner_ = self._scanner(task)
         metadata = await scanner_.metadata()
@@ -74,7 +75,7 @@ class Scanning:
         )
         artifact = Artifact(self._url, f"Bearer {token}", name, digest, task.tag, media_type)
         request = await scanner_.scan(artifact, metadata, types)
-        await self._database.write(scans.begun, task.repository, digest, request, time.time())
+        await self._database.write(scans.begun, task, request, time.time())
 
     async def _check_image(self, name: str, digest: Digest) -> None:
         record, raw = await self._storage.read_manifest(name, digest)
@@ -83,7 +84,7 @@ class Scanning:
             if layers and all(layer.media_type == _IN_TOTO for layer in layers):
                 raise Unsupported("an attestation: there is nothing to scan in it")
 
-    async def _collect(self, name: str, digest: Digest, task: Task) -> None:
+    async def _collect(self, task: Task) -> None:
         scanner_ = self._scanner(task)
         metadata = await scanner_.metadata()
         media_type = task.record.media_type
@@ -94,7 +95,7 @@ class Scanning:
                 raise Retry("the scanner is at it", found.after_s)
             report = found
         sbom, message = await self._sbom(scanner_, metadata, task) if metadata.can(SBOM, media_type) else ("", "")
-        await self._database.write(scans.finish, name, digest, report, sbom, message, time.time())
+        await self._database.write(scans.finish, task, report, sbom, message, time.time())
 
     async def _sbom(self, scanner_: Scanner, metadata: Metadata, task: Task) -> tuple[str, str]:
         """It, or why there is none: what was found is not thrown away for that."""

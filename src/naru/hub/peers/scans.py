@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from naru.errors import Conflict, InvalidArgument, NotFound
 from naru.hub import audit, jobs
-from naru.hub.catalog import images, repositories
+from naru.hub.catalog import images
 from naru.hub.peers import deliveries
 from naru.hub.peers.scanner import Report
 from naru.oci.digest import Digest
@@ -32,7 +33,7 @@ class ScannerRecord:
     id: int
     name: str
     url: str
-    authorization: str
+    authorization: str = field(repr=False)
     is_default: bool
     created_at: float
 
@@ -153,10 +154,10 @@ def start(c: Connection, repository: int, name: str, digest: str, scanner_id: in
         "finished_at = NULL",
         repository, digest, scanner_id, WAITING, now_s,
     )  # fmt: skip
-    jobs.add_once(c, JOB, f"{name}@{digest}", {"repository": name, "digest": digest}, now_s)
+    jobs.add_anew(c, JOB, f"{name}@{digest}", {"repository": name, "digest": digest}, now_s)
 
 
-# for the job
+# for the job: each of these changes a scan only if it is still as the task says, since it may have been started anew meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +165,20 @@ class Task:
     """What a scanner is to be told, and how far it is."""
 
     repository: int
+    name: str
     record: ManifestRecord
     tag: str
     scanner: ScannerRecord
     status: str
     request: str
     started_at: float
+
+
+_STILL = "repository = ? AND digest = ? AND scanner = ? AND status = ? AND request = ? AND started_at = ?"
+
+
+def _still(task: Task) -> tuple[Any, ...]:
+    return task.repository, task.record.digest, task.scanner.id, task.status, task.request, task.started_at
 
 
 def task(c: Connection, name: str, digest: Digest) -> Task | None:
@@ -182,39 +191,34 @@ def task(c: Connection, name: str, digest: Digest) -> Task | None:
         return None
     by = _scanner(c, c.rows(f"SELECT {_SCANNER} FROM scanner WHERE id = ?", found[0])[0])
     tags = records.tags_of(c, repository, digest)
-    return Task(repository, record, tags[0] if tags else "", by, str(found[1]), str(found[2]), float(found[3]))
+    return Task(repository, name, record, tags[0] if tags else "", by, str(found[1]), str(found[2]), float(found[3]))
 
 
-def begun(c: Connection, repository: int, digest: Digest, request: str, now_s: float) -> None:
-    sql = "UPDATE scan SET status = ?, request = ?, started_at = ? WHERE repository = ? AND digest = ?"
-    c.run(sql, RUNNING, request, now_s, repository, digest)
+def begun(c: Connection, task: Task, request: str, now_s: float) -> None:
+    sql = f"UPDATE scan SET status = ?, request = ?, started_at = ? WHERE {_STILL}"
+    c.run(sql, RUNNING, request, now_s, *_still(task))
 
 
-def end(c: Connection, name: str, digest: Digest, status: str, message: str, now_s: float) -> None:
-    repository = records.repository_id(c, name)
-    sql = "UPDATE scan SET status = ?, message = ?, request = '', finished_at = ? WHERE repository = ? AND digest = ?"
-    if repository is None or not c.run(sql, status, message[:1000], now_s, repository, digest):
-        return
-    _tell(c, name, digest, now_s)
+def end(c: Connection, task: Task, status: str, message: str, now_s: float) -> None:
+    sql = f"UPDATE scan SET status = ?, message = ?, request = '', finished_at = ? WHERE {_STILL}"
+    if c.run(sql, status, message[:1000], now_s, *_still(task)):
+        _tell(c, task, now_s)
 
 
-def finish(
-    c: Connection, name: str, digest: Digest, report: Report | None, sbom: str, message: str, now_s: float
-) -> None:
+def finish(c: Connection, task: Task, report: Report | None, sbom: str, message: str, now_s: float) -> None:
     """Without a report, but with an SBOM, nothing is said of vulnerabilities."""
-    repository = records.repository_id(c, name)
     severity, counts, text = (report.severity, dict(report.counts), report.text) if report else ("", {}, "")
-    changed = repository is not None and c.run(
+    changed = c.run(
         "UPDATE scan SET status = ?, severity = ?, counts = ?, report = ?, sbom = ?, message = ?, request = '', finished_at = ? "
-        "WHERE repository = ? AND digest = ?",
-        FINISHED, severity, json.dumps(counts), text, sbom, message[:1000], now_s, repository, digest,
+        f"WHERE {_STILL}",
+        FINISHED, severity, json.dumps(counts), text, sbom, message[:1000], now_s, *_still(task),
     )  # fmt: skip
     if changed:
-        _tell(c, name, digest, now_s)
+        _tell(c, task, now_s)
 
 
-def _tell(c: Connection, name: str, digest: Digest, now_s: float) -> None:
-    profile = repositories.get(c, name)
-    scan = _scan(c.rows(f"SELECT {_SCAN} {_FROM} WHERE repository = ? AND digest = ?", profile.id, digest)[0])
-    data = {"digest": digest, "status": scan.status, "severity": scan.severity, "counts": dict(scan.counts)}
-    deliveries.publish(c, now_s, "scan", name, audit.HUB.name, scanner=scan.scanner, message=scan.message, **data)
+def _tell(c: Connection, task: Task, now_s: float) -> None:
+    own = (task.repository, task.record.digest)
+    scan = _scan(c.rows(f"SELECT {_SCAN} {_FROM} WHERE repository = ? AND digest = ?", *own)[0])
+    data = {"digest": scan.digest, "status": scan.status, "severity": scan.severity, "counts": dict(scan.counts)}
+    deliveries.publish(c, now_s, "scan", task.name, audit.HUB.name, scanner=scan.scanner, message=scan.message, **data)

@@ -13,7 +13,7 @@ import os
 import tempfile
 from collections.abc import Awaitable, Callable
 
-from naru.errors import DataLoss, NaruError, Unavailable
+from naru.errors import DataLoss, Internal, NaruError, Unavailable
 from naru.hub.peers.remotes import Remote
 from naru.linux.files import write_all
 from naru.linux.threads import finish_in_thread
@@ -82,9 +82,12 @@ class Tee:
         except (NaruError, OSError) as error:
             self.error = error
             log.warning("%s: %s could not be fetched: %s", self.repository, self.digest, error)
-        except BaseException:
+        except asyncio.CancelledError:
             self.error = Unavailable("the hub is stopping")
             raise
+        except Exception:  # nobody waits for this task: what readers get is all that would be seen of it
+            self.error = Internal("the hub has failed")
+            log.exception("%s: %s", self.repository, self.digest)
         finally:
             self._is_over = True
             self._tell()
@@ -106,7 +109,7 @@ class Tee:
             await storage.commit(caller, upload, self.digest)
             self.is_stored = True
         except Refusal as error:
-            if error.code == "DIGEST_INVALID":
+            if error.code != "DENIED":  # by a rule, which comes after the bytes have been verified
                 raise DataLoss(f"{self.repository}: {error.message}") from error
             log.warning("%s: %s was passed on, and not kept: %s", self.repository, self.digest, error)  # no room
 

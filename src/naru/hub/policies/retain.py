@@ -2,8 +2,8 @@
 
 retention   repository → rules, is_enabled, ran_at
 
-A plan is made of facts that others change meanwhile: what has been pushed, tagged or listed since stays, which is looked at in the very
-transaction that deletes. Deleting goes through the registry's storage, so immutable tags stay, and webhooks and the audit log hear of it.
+A plan is made of facts that others change meanwhile: what has been pushed, tagged or listed since stays, and all of it if the rules have
+changed, which is looked at in the very transaction that deletes. Deleting goes through the registry's storage, so immutable tags stay, and webhooks and the audit log hear of it.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from __future__ import annotations
 import json
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from naru.errors import NaruError
 from naru.hub import audit, jobs
 from naru.hub.catalog import repositories
 from naru.hub.catalog.repositories import DAY_S
+from naru.hub.catalog.tagpatterns import parse_several
 from naru.hub.jobs import Job, Retry
 from naru.hub.policies import retention
 from naru.hub.policies.retention import ManifestFact, Plan, Rule, TagFact
+from naru.linux.threads import finish_in_thread
 from naru.oci.digest import Digest
 from naru.registry import garbage, records
 from naru.registry.access import Caller
@@ -36,25 +37,36 @@ _SCHEDULED_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Policy:
+    """`text`: the rules as they are kept."""
+
     rules: tuple[Rule, ...]
     is_enabled: bool
     ran_at: float | None
+    text: str
 
 
 def policy(c: Connection, repository: int) -> Policy | None:
     found = one(c.rows("SELECT rules, is_enabled, ran_at FROM retention WHERE repository = ?", repository))
-    return Policy(retention.parse_rules(json.loads(found[0])), bool(found[1]), found[2]) if found else None
+    if found is None:
+        return None
+    text, is_enabled, ran_at = found
+    return Policy(retention.parse_rules(json.loads(text)), bool(is_enabled), ran_at, text)
 
 
 def facts(c: Connection, repository: int) -> tuple[list[TagFact], list[ManifestFact]]:
     """All of a repository's: for `Database.scan`, since there may be many. A tag that was pulled on some day counts as pulled at its end."""
     days = repositories.last_pull_days(c, repository)
+    profile = repositories.by_id(c, repository)
+    immutable = parse_several(profile.immutable) if profile else ()
     tags = [
-        TagFact(name, Digest(digest), pushed_at, (days[name] + 1.0) * DAY_S if name in days else None)
+        TagFact(
+            name, Digest(digest), pushed_at, (days[name] + 1.0) * DAY_S if name in days else None,
+            any(pattern.matches(name) for pattern in immutable),
+        )
         for name, digest, pushed_at in c.rows(
             "SELECT name, digest, pushed_at FROM tag WHERE repository = ? ORDER BY name", repository
         )
-    ]
+    ]  # fmt: skip
     named: dict[str, list[str]] = {}
     for tag in tags:
         named.setdefault(tag.digest, []).append(tag.name)
@@ -135,8 +147,9 @@ class Retainer:
         repository, rules = found
         tags, manifests = await self._database.scan(facts, repository)
         now_s = time.time()
-        plan = retention.plan(rules.rules, tags, manifests, now_s)
-        gone_tags, gone_manifests, left = await self._apply(name, plan, tags, manifests, now_s + _RUN_S)
+        plan = await finish_in_thread(retention.plan, rules.rules, tags, manifests, now_s)
+        still = _is_ruled(rules.text, once)
+        gone_tags, gone_manifests, left = await self._apply(name, plan, tags, manifests, now_s + _RUN_S, still)
         await self._database.write(_note, name, gone_tags, gone_manifests, time.time())
         if left:
             raise Retry(f"{left} more to delete", 1.0)
@@ -144,42 +157,70 @@ class Retainer:
             await self._database.write(schedule, name, time.time())
 
     async def _apply(
-        self, name: str, plan: Plan, tags: list[TagFact], manifests: list[ManifestFact], until_s: float
+        self,
+        name: str,
+        plan: Plan,
+        tags: list[TagFact],
+        manifests: list[ManifestFact],
+        until_s: float,
+        still: Condition,
     ) -> tuple[int, int, int]:
         """How many tags and manifests went, and how many were not got at. A whole goes before its parts, and an image before what refers
         to it: so round by round, as long as there is something that can go."""
-        by_name, by_digest = {tag.name: tag for tag in tags}, {one.digest: one for one in manifests}
+        subjects = retention.belonging(tags, manifests)
+        conditions: dict[str, tuple[Condition, ...]] = {one.digest: (still, _is_dispensable(one)) for one in manifests}
+        for tag in tags:
+            conditions[tag.name] = (still, _is_tag(tag), _is_gone(subjects.get(tag.name)))
         gone_tags = gone_manifests = 0
         waiting: list[str | Digest] = [decision.tag for decision in plan.deleted_tags]
-        for number, tag in enumerate(waiting):
-            if time.time() > until_s:
-                return gone_tags, 0, len(waiting) - number + len(plan.deleted_manifests)
-            gone_tags += await self._delete(name, tag, _is_tag(by_name[tag]))
-        waiting = [decision.digest for decision in plan.deleted_manifests]
+        waiting += [decision.digest for decision in plan.deleted_manifests]
         while waiting:
             kept: list[str | Digest] = []
-            for number, digest in enumerate(waiting):
+            for number, reference in enumerate(waiting):
                 if time.time() > until_s:
                     return gone_tags, gone_manifests, len(waiting) - number + len(kept)
-                if await self._delete(name, digest, _is_dispensable(by_digest[Digest(digest)])):
+                if not await self._delete(name, reference, conditions[reference]):
+                    kept.append(reference)
+                elif isinstance(reference, Digest):
                     gone_manifests += 1
                 else:
-                    kept.append(digest)
+                    gone_tags += 1
             if len(kept) == len(waiting):
                 break
             waiting = kept
         return gone_tags, gone_manifests, 0
 
-    async def _delete(self, name: str, reference: str | Digest, provided: Condition) -> bool:
+    async def _delete(self, name: str, reference: str | Digest, conditions: Sequence[Condition]) -> bool:
+        def provided(c: Connection, repository: int) -> bool:
+            return all(holds(c, repository) for holds in conditions)
+
         try:
             await self._storage.delete_manifest(CALLER, name, reference, provided=provided)
         except Refusal as error:
             if error.code not in ("MANIFEST_UNKNOWN", "DENIED"):  # it has changed, or is immutable: then it stays
                 raise
             return False
-        except NaruError as error:  # the database: the next turn goes on from here
-            raise Retry(str(error), 60.0) from error
         return True
+
+
+def _is_ruled(text: str, once: bool) -> Condition:
+    """The rules are still these, and (but for once) enabled."""
+
+    def holds(c: Connection, repository: int) -> bool:
+        sql = "SELECT 1 FROM retention WHERE repository = ? AND rules = ? AND is_enabled >= ?"
+        return bool(c.rows(sql, repository, text, int(not once)))
+
+    return holds
+
+
+def _is_gone(digest: Digest | None) -> Condition:
+    """What a tag belongs to, if it belongs to something."""
+
+    def holds(c: Connection, repository: int) -> bool:
+        sql = "SELECT 1 FROM manifest WHERE repository = ? AND digest = ?"
+        return digest is None or not c.rows(sql, repository, digest)
+
+    return holds
 
 
 def _is_tag(fact: TagFact) -> Condition:
@@ -192,7 +233,7 @@ def _is_tag(fact: TagFact) -> Condition:
     return holds
 
 
-def _is_dispensable(fact: ManifestFact) -> Callable[[Connection, int], bool]:
+def _is_dispensable(fact: ManifestFact) -> Condition:
     """Nobody has pushed it again; no tag names it, no index lists it, and what it refers to is gone."""
 
     def holds(c: Connection, repository: int) -> bool:

@@ -3,6 +3,8 @@
 - A rule speaks of the tags that its pattern matches, and keeps some of them. A tag of which rules speak is deleted if
   none of them keeps it. A tag of which no rule speaks is kept.
 - A tag is judged by its own name and times, not by its manifest: two tags of one manifest can fare differently.
+- A tag that is named after an image (`sha256-….sig` of cosign; distribution-spec "Referrers Tag Schema") is a part of it:
+  it stays as long as that does, and is not one of the latest. What is immutable stays.
 - A manifest goes only under a rule with `untagged_days`, when no tag that stays names it, it is older than that, no
   index that stays has it as a part, and what it refers to as its `subject` is gone or going.
 
@@ -12,8 +14,9 @@ registries complain about most; that they stay is tested as an invariant.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -23,6 +26,8 @@ from naru.oci.digest import Digest
 from naru.oci.image import Json
 
 MAX_RULES = 50
+
+_ATTACHED = re.compile(r"((?:sha256|sha512)-[0-9a-f]{64})[0-9a-f]*(?:\.[a-z0-9.]+)?")
 
 _DAY_S = 86_400
 _LARGEST = 36_500  # days of a century; and more tags than anybody counts
@@ -48,6 +53,7 @@ class TagFact:
     digest: Digest
     pushed_at: float
     pulled_at: float | None = None
+    is_immutable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +91,19 @@ class Plan:
 
 
 def plan(rules: Sequence[Rule], tags: Sequence[TagFact], manifests: Sequence[ManifestFact], now_s: float) -> Plan:
-    kept, deleted_tags = _judged(rules, tags, now_s)
-    going = {decision.tag for decision in deleted_tags}
-    named = {tag.digest for tag in tags if tag.name not in going}
-    named |= {manifest.digest for manifest in manifests if not going.issuperset(manifest.tags)}
+    kept, against = _judged(rules, tags, now_s)
+    subjects = belonging(tags, manifests)
     days = max((rule.untagged_days for rule in rules if rule.untagged_days is not None), default=None)
-    reasons = _staying(manifests, named, days, now_s)
+    attached = [(subjects[tag.name], tag.digest) for tag in tags if tag.name in subjects]
+    reasons = _staying(manifests, _named(tags, manifests, kept), attached, days, now_s)
+    for name, subject in subjects.items():
+        if subject in reasons:
+            kept.setdefault(name, f"belongs to {subject}, which stays")
+    named = _named(tags, manifests, kept)
     untagged = [manifest for manifest in manifests if manifest.digest not in named]
     return Plan(
-        kept=kept,
-        deleted_tags=deleted_tags,
+        kept=tuple(TagDecision(tag.name, kept[tag.name]) for tag in tags if tag.name in kept),
+        deleted_tags=tuple(TagDecision(tag.name, against[tag.name]) for tag in tags if tag.name not in kept),
         kept_manifests=tuple(ManifestDecision(m.digest, reasons[m.digest]) for m in untagged if m.digest in reasons),
         deleted_manifests=tuple(
             ManifestDecision(m.digest, f"{_nameless(m)}; pushed {_ago(now_s - m.pushed_at)}, more than {days} days")
@@ -107,38 +116,44 @@ def plan(rules: Sequence[Rule], tags: Sequence[TagFact], manifests: Sequence[Man
 # -- tags -------------------------------------------------------------------------------------------------------------
 
 
-def _judged(
-    rules: Sequence[Rule], tags: Sequence[TagFact], now_s: float
-) -> tuple[tuple[TagDecision, ...], tuple[TagDecision, ...]]:
-    """Those that are kept, and those that are not."""
-    for_it: dict[str, str] = {}
+def belonging(tags: Iterable[TagFact], manifests: Iterable[ManifestFact]) -> dict[str, Digest]:
+    """Of the tags whose names say so: to which of these manifests they belong."""
+    known = {f"{one.digest.algorithm}-{one.digest.hex[:64]}": one.digest for one in manifests}
+    found = ((tag.name, _ATTACHED.fullmatch(tag.name)) for tag in tags)
+    return {name: known[match[1]] for name, match in found if match and match[1] in known}
+
+
+def _named(tags: Sequence[TagFact], manifests: Sequence[ManifestFact], kept: Mapping[str, str]) -> set[Digest]:
+    """The manifests of tags that stay; tags that nobody has judged stay too."""
+    going = {tag.name for tag in tags if tag.name not in kept}
+    named = {tag.digest for tag in tags if tag.name in kept}
+    return named | {manifest.digest for manifest in manifests if not going.issuperset(manifest.tags)}
+
+
+def _judged(rules: Sequence[Rule], tags: Sequence[TagFact], now_s: float) -> tuple[dict[str, str], dict[str, str]]:
+    """Those that are kept, and what the rules say against others: by name, and why."""
+    kept = {tag.name: "immutable" for tag in tags if tag.is_immutable}
     against: defaultdict[str, list[str]] = defaultdict(list)
     for number, rule in enumerate(rules, 1):
         if rule.tags is None:
             continue
         matched = [tag for tag in tags if rule.tags.matches(tag.name)]
+        counted = [tag for tag in matched if not _ATTACHED.fullmatch(tag.name)]
         latest = {
-            tag.name for tag in sorted(matched, key=lambda tag: (-tag.pushed_at, tag.name))[: rule.keep_latest or 0]
+            tag.name for tag in sorted(counted, key=lambda tag: (-tag.pushed_at, tag.name))[: rule.keep_latest or 0]
         }
         for tag in matched:
             clauses = list(_clauses(rule, tag, tag.name in latest, now_s))
             because = next((text for holds, text in clauses if holds), None)
             which = f"rule {number} ({rule.tags.text}): "
             if because is not None:
-                for_it.setdefault(tag.name, which + because)
+                kept.setdefault(tag.name, which + because)
             else:
                 against[tag.name].append(which + ", ".join(text for _, text in clauses))
-    kept = [
-        TagDecision(tag.name, for_it.get(tag.name, "no rule"))
-        for tag in tags
-        if tag.name in for_it or tag.name not in against
-    ]
-    deleted = [
-        TagDecision(tag.name, "; ".join(against[tag.name]))
-        for tag in tags
-        if tag.name in against and tag.name not in for_it
-    ]
-    return tuple(kept), tuple(deleted)
+    for tag in tags:
+        if tag.name not in against:
+            kept.setdefault(tag.name, "no rule")
+    return kept, {name: "; ".join(reasons) for name, reasons in against.items()}
 
 
 def _clauses(rule: Rule, tag: TagFact, is_latest: bool, now_s: float) -> Iterator[tuple[bool, str]]:
@@ -169,12 +184,19 @@ def _ago(age_s: float) -> str:
 
 
 def _staying(
-    manifests: Sequence[ManifestFact], named: set[Digest], days: int | None, now_s: float
+    manifests: Sequence[ManifestFact],
+    named: set[Digest],
+    attached: Iterable[tuple[Digest, Digest]],
+    days: int | None,
+    now_s: float,
 ) -> dict[Digest, str]:
-    """Every manifest that stays, and why: for a tag, for its age, or for the sake of another that stays."""
+    """Every manifest that stays, and why: for a tag, for its age, or for the sake of another that stays. `attached`: pairs of
+    one, and another that refers to it by its tag."""
     reasons: dict[Digest, str] = {}
     parts: defaultdict[Digest, list[Digest]] = defaultdict(list)
     referrers: defaultdict[Digest, list[Digest]] = defaultdict(list)
+    for subject, other in attached:
+        referrers[subject].append(other)
     for manifest in manifests:
         for parent in manifest.parents:
             parts[parent].append(manifest.digest)

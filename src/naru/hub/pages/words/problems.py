@@ -49,6 +49,7 @@ TEXTS: dict[str, str] = {
     # names, accounts, organizations
     "name {}: must be 2 to 39 lower-case letters and digits, with single . _ - between them": "이름 {0}: 소문자와 숫자 2~39자여야 하며, 사이에 . _ - 를 하나씩 쓸 수 있습니다.",
     "name {} is taken": "이름 {0}은(는) 이미 사용 중입니다.",
+    "name {} is for the site's admins to take": "이름 {0}은(는) 사이트 관리자만 쓸 수 있습니다.",
     "name {} is taken by the site itself": "이름 {0}은(는) 사이트에서 쓰는 이름입니다.",
     "name {}: too many have one like it": "이름 {0}: 비슷한 이름이 너무 많습니다.",
     "name: must be 1 to 100 characters": "이름은 1~100자여야 합니다.",
@@ -66,6 +67,8 @@ TEXTS: dict[str, str] = {
     "role {}: must be one of {}": "역할 {0}: {1} 중 하나여야 합니다.",
     "team {} exists": "팀 {0}이(가) 이미 있습니다.",
     "only members of the organisation can be in its teams": "조직의 구성원만 팀에 들어갈 수 있습니다.",
+    "{}: only people are admins of the site": "{0}: 개인 계정만 사이트 관리자가 될 수 있습니다.",
+    "{}: must be a line of text": "{0:said}: 한 줄의 글이어야 합니다.",
     "{}: only people are members": "{0}: 개인 계정만 구성원이 될 수 있습니다.",
     "account {} is disabled": "계정 {0}은(는) 사용 중지되었습니다.",
     # passwords, logging in, tokens
@@ -184,7 +187,7 @@ RESULTS: dict[str, str] = {
 
 # what stands in the places of the above
 PHRASES: dict[str, str] = {
-    "full_name": "표시 이름", "about": "소개", "username": "사용자 이름", "password": "비밀번호", "quota": "할당량", "days": "만료",
+    "full_name": "표시 이름", "summary": "요약", "email": "이메일", "about": "소개", "username": "사용자 이름", "password": "비밀번호", "quota": "할당량", "days": "만료",
     "page": "쪽", "fresh_s": "다시 확인하는 간격", "token": "토큰", "robot": "로봇", "webhook": "웹훅", "delivery": "전송", "rule": "규칙",
     "keep_latest": "최신 몇 개 유지", "keep_pushed_days": "며칠 안에 올린 것 유지", "keep_pulled_days": "며칠 안에 받은 것 유지",
     "untagged_days": "태그 없는 것 삭제(일)", "this host": "이 컴퓨터", "private": "사설 주소", "a provider's own": "사업자 내부 주소",
