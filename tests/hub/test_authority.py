@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import time
 from urllib.parse import urlencode
 
@@ -9,11 +11,13 @@ import jwt
 import pytest
 from peer import PASSWORD, Peer, basic, peering
 
+from naru.errors import Unauthenticated
 from naru.hub.authority import parse_scopes
 from naru.hub.people import accounts, credentials
 from naru.hub.people.permissions import Reach
 from naru.hub.server import Settings
 from naru.oci.digest import Digest
+from naru.registry.database import Connection
 from naru.registry.errors import Refusal
 
 FORM = "application/x-www-form-urlencoded"
@@ -125,7 +129,8 @@ async def test_robots_reach_what_they_were_given_in_any_namespace(hub_settings: 
         await peer.push("acme/web", "1", ann)
         await peer.push("ann/tool", "1", ann)
         await peer.push("ann/secret", "1", ann)
-        reach = Reach(grants={"acme/*": frozenset({"pull", "push"}), "ann/tool": frozenset({"pull"})})
+        maker = (await peer.hub.database.read(accounts.get, "ann")).id
+        reach = Reach(grants={"acme/*": frozenset({"pull", "push"}), "ann/tool": frozenset({"pull"})}, maker=maker)
         secret = await peer.secret("acme", credentials.ROBOT, "ci", reach)
         for login in ("acme+ci", "acme"):
             robot = basic(login, secret)
@@ -231,3 +236,72 @@ async def test_new_accounts_of_one_address_are_limited(hub_settings: Settings) -
         with pytest.raises(Refusal, match="too many new accounts"):
             peer.hub.identities.check_sign_up("192.0.2.1")
         peer.hub.identities.check_sign_up("192.0.2.2")
+
+
+async def test_many_guesses_at_once_are_not_more_than_one_after_another(hub_settings: Settings) -> None:
+    async with peering(hub_settings) as peer:
+        ann = await peer.user("ann")
+        answers = await asyncio.gather(*(peer.ask("GET", "/token", basic("ann", f"wrong {n}")) for n in range(30)))
+        assert sum(answer.status == 401 for answer in answers) <= 12
+        assert (await peer.ask("GET", "/token", ann)).status == 429
+
+
+async def test_many_right_logins_at_once_are_all_let_in(hub_settings: Settings) -> None:
+    async with peering(hub_settings) as peer:
+        ann = await peer.user("ann")
+        answers = await asyncio.gather(*(peer.ask("GET", "/token", ann) for _ in range(30)))
+        assert {answer.status for answer in answers} == {200}
+
+
+async def test_a_good_token_is_good_whoever_else_guesses_from_there(hub_settings: Settings) -> None:
+    """Many are behind one address, and a token that has expired somewhere there is asked for again and again."""
+    async with peering(hub_settings) as peer:
+        await peer.user("ann")
+        secret = await peer.secret("ann", credentials.PERSONAL, "t", "read")
+        statuses = [(await peer.ask("GET", "/token", basic("ann", f"naru_pat_{n}"))).status for n in range(12)]
+        assert statuses[:10] == [401] * 10 and statuses[10:] == [429] * 2
+        assert (await peer.ask("GET", "/token", basic("ann", secret))).status == 200
+
+
+async def test_credentials_that_no_database_takes(hub_settings: Settings) -> None:
+    async with peering(hub_settings) as peer:
+        await peer.user("ann")
+        for pair in (b"\xff\xfe:pw", b"a\0nn:pw", b"ann:p\0w", b"ann:\xff"):
+            authorization = "Basic " + base64.b64encode(pair).decode()
+            for path in ("/token", "/v1/search?q=x", "/api/v1/account"):
+                assert (await peer.ask("GET", path, authorization)).status == 401, pair
+        assert (await post(peer, grant_type="password", username="a\0nn", password="x", scope=""))[0] == 401
+        assert (await peer.ask("GET", "/v1/search?q=%00x")).status == 200
+
+
+async def test_a_hash_that_is_made_anew_does_not_undo_a_new_password(hub_settings: Settings) -> None:
+    """Somebody logs in with the old one, whose hash is weak, while it is changed."""
+    async with peering(hub_settings) as peer:
+        await peer.user("ann")
+
+        def change(c: Connection) -> str | None:
+            account = accounts.get(c, "ann").id
+            accounts.update(c, account, password="new")
+            accounts.rehash(c, account, "old", "old, made anew")
+            found = accounts.secrets(c, "ann")
+            assert found is not None and found.password == "new"
+            accounts.rehash(c, account, "new", "new, made anew")
+            found = accounts.secrets(c, "ann")
+            return found.password if found else None
+
+        assert await peer.hub.database.write(change) == "new, made anew"
+
+
+async def test_names_that_are_tried_take_no_room(hub_settings: Settings) -> None:
+    async with peering(hub_settings) as peer:
+        identities = peer.hub.identities
+        with pytest.raises(Unauthenticated):
+            await identities.by_password("x" * 5_000_000, "wrong", "192.0.2.1")
+        assert all(len(key) < 500 for key in identities._failures._taken)
+
+
+async def test_a_fault_of_ours_is_said_in_json(hub_settings: Settings) -> None:
+    async with peering(hub_settings) as peer:
+        del peer.hub.authority._newest
+        answer = await peer.ask("GET", "/token")
+        assert (answer.status, answer.code, answer.headers["Cache-Control"]) == (500, "UNKNOWN", "no-store")

@@ -14,12 +14,16 @@ from pathlib import Path
 import pytest
 from peer import PASSWORD, Peer, peering
 
-from naru.cli.hubclient import address, moment, part, place_path, repository_path
+from naru.cli.hubclient import address, moment, part, place_path, plain, repository_path
 from naru.cli.hubrepos import tagged
 from naru.cli.main import main
 from naru.cli.verbs import SUBGROUPS, VERBS
 from naru.errors import InvalidArgument
+from naru.hub.catalog import repositories
+from naru.hub.peers import scans
+from naru.hub.people import accounts
 from naru.hub.server import Settings
+from naru.registry.database import Connection
 
 SOURCE = Path(__file__).parent.parent.parent / "src"
 RUN = f"import sys; sys.path.insert(0, {str(SOURCE)!r}); from naru.__main__ import main; main()"
@@ -179,9 +183,21 @@ async def test_repositories(hub_settings: Settings, tmp_path: Path) -> None:
         assert "not JSON" in await root.fails("retention set root/app", stdin="{")
         assert "no scanner" in await root.fails("scan --start root/app:v1")
         assert (await root.ok("scan root/app:v1")).startswith("DIGEST")
+        assert "not found" in await root.fails("scan --report root/app:v1")
+        await peer.hub.database.write(_scan, "root/app", "v1")
+        told = json.loads(await root.ok("scan --report root/app:v1"))
+        assert (told["scanner"], told["report"], told["sbom"]) == ("trivy", None, None)
         assert await root.ok("repo rm root/a/tags") == "root/a/tags\n"
         assert "not found" in await root.fails("repo rm root/a/tags")
         assert "NAMESPACE/NAME" in await root.fails("repo rm app")
+
+
+def _scan(c: Connection, name: str, tag: str) -> None:
+    """Begun, and not ended: nobody is at that address."""
+    scanner = scans.add_scanner(c, "trivy", "http://127.0.0.1:9", "", 1)
+    found = repositories.get(c, name)
+    ((digest,),) = c.rows("SELECT digest FROM tag WHERE repository = ? AND name = ?", found.id, tag)
+    scans.start(c, found.id, name, digest, scanner.id, 1)
 
 
 def _auth(client: Client) -> str:
@@ -312,6 +328,39 @@ async def test_no_hub(tmp_path: Path) -> None:
         await runner.cleanup()
 
 
+async def test_no_longer_by_a_provider(hub_settings: Settings, tmp_path: Path) -> None:
+    async with clients(hub_settings, tmp_path) as (peer, root, _):
+
+        def subject(c: Connection) -> object:
+            return c.rows("SELECT oidc_subject FROM account WHERE name = 'root'")[0][0]
+
+        def link(c: Connection, password: str | None) -> None:
+            accounts.update(c, accounts.get(c, "root").id, oidc_subject="https://id#1", password=password)
+
+        await peer.hub.database.write(link, None)
+        assert "no way in" in await root.fails("account unlink")
+        assert await peer.hub.database.read(subject) == "https://id#1"
+        await peer.hub.database.write(link, "hash")
+        assert await root.ok("account unlink") == ""
+        assert await peer.hub.database.read(subject) is None
+
+
+async def test_what_others_wrote_commands_no_terminal(hub_settings: Settings, tmp_path: Path) -> None:
+    """A hub of another version may let more through than ours does."""
+    async with clients(hub_settings, tmp_path) as (peer, root, _):
+        await root.ok("repo create root/app")
+
+        def spoil(c: Connection) -> None:
+            repositories.update(
+                c, repositories.get(c, "root/app").id, 1, summary="\x1b[2Jtwo\nlines 다람쥐", is_private=False
+            )
+
+        await peer.hub.database.write(spoil)
+        table = await root.ok("search")
+        assert "\x1b" not in table and len(table.splitlines()) == 2 and "\ufffd[2Jtwo\ufffdlines 다람쥐" in table
+        assert "\x1b" not in await root.ok("search --format", "{{.Summary}}")
+
+
 # words
 
 
@@ -348,6 +397,12 @@ def test_paths() -> None:
     assert tagged("acme/app:v1") == ("/repositories/acme/app", "v1")
     assert tagged("acme/app") == ("/repositories/acme/app", "")
     assert moment("2030-01-31") == "2030-01-31T00:00:00Z"
+
+
+def test_plain_text() -> None:
+    assert plain("다람쥐 👩\u200d💻 a\u00a0b") == "다람쥐 👩\u200d💻 a\u00a0b"
+    assert plain("a\x1b]0;x\x07\n\x9bb\u202ec") == "a\ufffd]0;x\ufffd\ufffd\ufffdb\ufffdc"
+    assert plain("a\n\tb\r", "\n\t") == "a\n\tb\ufffd"
 
 
 def test_groups_in_groups(capsys: pytest.CaptureFixture[str]) -> None:

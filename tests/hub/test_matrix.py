@@ -77,7 +77,8 @@ async def people(peer: Peer) -> dict[str, str]:
 
     for scope in ("public", "read", "write", "delete"):
         found[f"token {scope}"] = basic("ann", await peer.secret("ann", credentials.PERSONAL, scope, scope))
-    reach = Reach(grants={"acme/*": frozenset({"push"}), "ann/private": frozenset({"pull"})})
+    maker = (await peer.hub.database.read(accounts.get, "ann")).id
+    reach = Reach(grants={"acme/*": frozenset({"push"}), "ann/private": frozenset({"pull"})}, maker=maker)
     found["robot"] = basic("acme+ci", await peer.secret("acme", credentials.ROBOT, "ci", reach))
     await peer.hub.database.write(share)
     return {**found, "anybody": ""}

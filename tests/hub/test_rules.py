@@ -7,14 +7,17 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from aiohttp import web
-from peer import Peer, peering
+from peer import Peer, basic, peering
 
+from naru.errors import Unavailable
 from naru.hub import audit
 from naru.hub.catalog import repositories
-from naru.hub.gate.guard import Limits
+from naru.hub.gate.guard import HubGuard, Limits
 from naru.hub.peers import deliveries, webhooks
-from naru.hub.people import accounts
+from naru.hub.people import accounts, credentials
+from naru.hub.people.permissions import Reach
 from naru.hub.ratelimit import Window
 from naru.hub.server import Settings
 from naru.oci.digest import Digest
@@ -202,3 +205,41 @@ async def test_platforms_are_known_soon_after_a_push(hub_settings: Settings) -> 
                 break
             await asyncio.sleep(0.05)
         assert found == ["linux/amd64"]
+
+
+async def test_pulls_that_could_not_be_written_down_are_kept(hub_settings: Settings) -> None:
+    async with peering(hub_settings) as peer:
+        ann = await peer.user("ann")
+        await peer.push("ann/web", "1", ann)
+        bearer = await peer.token(ann, "repository:ann/web:pull")
+        await peer.ask("GET", "/v2/ann/web/manifests/1", bearer)
+        guard = HubGuard(Broken(), Limits())
+        guard._pulls.update({("ann/web", "1", 20000): 2})
+        with pytest.raises(Unavailable):
+            await guard.flush()
+        guard._pulls.update({("ann/web", "1", 20000): 1})
+        guard._database = peer.hub.database
+        await guard.flush()
+        await guard.flush()
+        profile = await peer.hub.database.read(repositories.get, "ann/web")
+        assert await peer.hub.database.read(repositories.pulls_by_day, profile.id, 20000, "1") == [(20000, 3)]
+
+
+class Broken:
+    """A database whose disk is full."""
+
+    async def note(self, *_: object) -> None:
+        raise Unavailable("database: disk is full")
+
+
+async def test_robots_of_an_account_share_its_limit(hub_settings: Settings) -> None:
+    async with peering(replace(hub_settings, limits=Limits(account=Window(3, 3600)))) as peer:
+        ann = await peer.user("ann")
+        await peer.push("ann/web", "1", ann)
+        statuses = []
+        for name in ("one", "two"):
+            reach = Reach(grants={"ann/*": frozenset({"pull"})})
+            robot = basic(f"ann+{name}", await peer.secret("ann", credentials.ROBOT, name, reach))
+            bearer = await peer.token(robot, "repository:ann/web:pull")
+            statuses += [(await peer.ask("GET", "/v2/ann/web/manifests/1", bearer)).status for _ in range(2)]
+        assert statuses == [200, 200, 200, 429]

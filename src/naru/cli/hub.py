@@ -42,6 +42,7 @@ HELP = {
     "hub login": usage(
         "login [OPTIONS] [URL]", ("-u, --username string", "User name"),
         ("-p, --password string", "Password, or a token"), ("--password-stdin", "Take the password from stdin"),
+        about="A password is changed for a token that is good for 90 days, and that is what is kept.",
     ),
     "hub logout": usage("logout [OPTIONS] [URL]"),
     "hub whoami": usage("whoami [OPTIONS]", FORMAT),
@@ -63,6 +64,7 @@ HELP = {
     ),
     "hub account password": usage("account password [OPTIONS]"),
     "hub account totp": usage("account totp [OPTIONS]", ("--disable", "Do without again")),
+    "hub account unlink": usage("account unlink [OPTIONS]"),
     "hub account sessions": usage("account sessions [OPTIONS]", FORMAT, ("--end list", "End this one, or all")),
 }  # fmt: skip
 _TOKEN_DAYS = 90
@@ -225,6 +227,11 @@ def hub_account_totp(session: Session, args: Args) -> int:
     found = client.ask("PUT", "/account/totp", body)
     session.warn("Each of these is good once in place of a code. Keep them where the app is not:")
     session.out("".join([f"{code}\n" for code in found["recovery_codes"]]))
+    return 0
+
+
+def hub_account_unlink(session: Session, args: Args) -> int:
+    hub(session, args).ask("DELETE", "/account/oidc")
     return 0
 
 

@@ -52,6 +52,7 @@ HELP = {
         "admin replication create [OPTIONS] NAME push|pull URL SOURCE", ("--destination string", "What replaces the first part of names"),
         ("-p, --password string", "Password there"), ("--tags string", "Pattern of tags (default is all)"),
         ("--trigger string", "manual, push or daily (default manual)"), ("-u, --username string", "User name there"),
+        about="SOURCE is a pattern of names, as acme/*: of repositories of this hub (push), or of that registry (pull).",
     ),
     "hub admin replication rm": usage("admin replication rm [OPTIONS] NAME [NAME...]"),
     "hub admin replication edit": usage(
@@ -61,7 +62,9 @@ HELP = {
     "hub admin scanner ls": usage("admin scanner ls [OPTIONS]", FORMAT, QUIET),
     "hub admin scanner add": usage("admin scanner add [OPTIONS] NAME URL", ("--authorization string", "Value of that header")),
     "hub admin scanner rm": usage("admin scanner rm [OPTIONS] NAME [NAME...]"),
-    "hub admin scanner default": usage("admin scanner default [OPTIONS] [NAME]"),
+    "hub admin scanner default": usage(
+        "admin scanner default [OPTIONS] [NAME]", about="Without a name, what is pushed is not scanned by itself."
+    ),
 }  # fmt: skip
 
 

@@ -35,15 +35,16 @@ FORMAT = ("--format string", FORMAT_HELP)
 QUIET = ("-q, --quiet", "Only show names")
 
 
-def usage(line: str, *flags: tuple[str, str]) -> str:
-    """The help text of a verb, `--hub` among its flags."""
+def usage(line: str, *flags: tuple[str, str], about: str = "") -> str:
+    """The help text of a verb, `--hub` among its flags; `about`: what more there is to say than `verbs` does."""
     titles = [
         (flag if flag.startswith("-") and flag[1] != "-" else f"    {flag}", text) for flag, text in (*flags, _HUB_FLAG)
     ]
     titles.sort(key=lambda one: one[0].partition("--")[2])
     width = max(len(title) for title, _ in titles) + 3
     options = "".join([f"  {title.ljust(width)}{text}\n" for title, text in titles])
-    return f"Usage:  naru hub {line}\n\nOptions:\n{options}"
+    paragraphs = (f"Usage:  naru hub {line}", *((about,) if about else ()), f"Options:\n{options}")
+    return "\n\n".join(paragraphs)
 
 
 def address(text: str) -> str:
@@ -198,14 +199,25 @@ def yes_or_no(value: Any) -> str:
 def show(session: Session, args: Args, found: Any, *columns: tuple[str, str, Callable[[Json], Any]]) -> int:
     """A list as --format wants it: each column has a name, a heading, and what is in it. The first is all that --quiet shows."""
     records = list(found)
+    fields: Mapping[str, Callable[[Any], Any]] = {name: _plain(get) for name, _, get in columns}
     if args.has("quiet") and args.on("quiet"):
-        first = columns[0][2]
+        first = fields[columns[0][0]]
         session.out("".join([f"{first(record)}\n" for record in records]))
         return 0
-    fields: Mapping[str, Callable[[Any], Any]] = {name: get for name, _, get in columns}
     headers = {name: heading for name, heading, _ in columns}
     session.out(render(records, Columns(fields, headers, tuple(fields), "hubContext"), args.text("format")))
     return 0
+
+
+def plain(text: str, more: str = "") -> str:
+    """What others have written, without what would end a line or command the terminal; `more` is let through."""
+    if text.isprintable():
+        return text
+    return "".join([one if one.isprintable() or one in "\u00a0\u200d" or one in more else "\ufffd" for one in text])
+
+
+def _plain(get: Callable[[Json], Any]) -> Callable[[Any], Any]:
+    return lambda record: plain(str(get(record)))
 
 
 def key(name: str) -> Callable[[Json], Any]:

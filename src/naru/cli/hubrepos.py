@@ -15,6 +15,7 @@ from naru.cli.hubclient import (
     numbered,
     part,
     place_path,
+    plain,
     repository_path,
     show,
     usage,
@@ -68,7 +69,7 @@ HELP = {
     "hub grants": usage("grants [OPTIONS] REPOSITORY", FORMAT),
     "hub webhook ls": usage("webhook ls [OPTIONS] REPOSITORY|ACCOUNT", FORMAT, QUIET),
     "hub webhook create": usage(
-        "webhook create [OPTIONS] REPOSITORY|ACCOUNT URL", ("--event list", "What is told (default push)"),
+        "webhook create [OPTIONS] REPOSITORY|ACCOUNT URL", ("--event list", "What is told: push, delete, scan or replication (default push)"),
         ("--form string", "Form of what is sent: naru or docker-hub"), ("--name string", "Its name (default is the URL)"),
         ("--secret string", "What deliveries are signed with (default is one that is made)"),
     ),
@@ -81,10 +82,14 @@ HELP = {
     "hub webhook redeliver": usage("webhook redeliver [OPTIONS] REPOSITORY|ACCOUNT WEBHOOK DELIVERY"),
     "hub retention get": usage("retention get [OPTIONS] REPOSITORY"),
     "hub retention set": usage(
-        "retention set [OPTIONS] REPOSITORY [FILE]", ("--disabled", "Keep the rules, and do not apply them by themselves")
+        "retention set [OPTIONS] REPOSITORY [FILE]", ("--disabled", "Keep the rules, and do not apply them by themselves"),
+        about='Rules are JSON, as [{"tags": "*-dev", "keep_latest": 10}, {"untagged_days": 30}], or what "retention get" prints.',
     ),
     "hub retention run": usage("retention run [OPTIONS] REPOSITORY", ("--dry-run", "Only show what would be deleted"), FORMAT),
-    "hub scan": usage("scan [OPTIONS] REPOSITORY[:TAG]", FORMAT, ("--start", "Have it scanned (again)")),
+    "hub scan": usage(
+        "scan [OPTIONS] REPOSITORY[:TAG|@DIGEST]", FORMAT, ("--report", "Print the whole report of an image, and its SBOM, as JSON"),
+        ("--start", "Have it scanned (again)"),
+    ),
 }  # fmt: skip
 
 
@@ -198,7 +203,8 @@ def hub_readme_set(session: Session, args: Args) -> int:
 
 
 def hub_readme_show(session: Session, args: Args) -> int:
-    session.out(hub(session, args).ask("GET", f"{repository_path(args.words[0])}/readme")["readme"])
+    text = hub(session, args).ask("GET", f"{repository_path(args.words[0])}/readme")["readme"]
+    session.out(plain(text, "\n\t") if sys.stdout.isatty() else text)
     return 0
 
 
@@ -209,6 +215,9 @@ def hub_scan(session: Session, args: Args) -> int:
     if args.on("start"):
         for digest in client.ask("POST", path, {})["digests"]:
             session.line(digest)
+        return 0
+    if args.on("report"):
+        session.line(jsontext.pretty(client.ask("GET", f"{path}/report")))
         return 0
     return show(
         session, args, client.every(path),

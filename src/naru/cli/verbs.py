@@ -81,6 +81,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "hub account totp": ("hub", "Set up a second factor, or do without again"),
     "hub account sessions": ("hub", "List the browsers one is logged in by, or end some"),
     "hub account password": ("hub", "Change one's password"),
+    "hub account unlink": ("hub", "Log in by the OpenID provider no longer"),
     "hub repo ls": ("hubrepos", "List repositories"),
     "hub repo create": ("hubrepos", "Create an empty repository"),
     "hub repo inspect": ("hubrepos", "Display detailed information on one or more repositories"),
@@ -195,6 +196,10 @@ HIDDEN = frozenset({"system dial-stdio"})
 
 _CONTAINER = "attach commit cp create diff exec export kill logs pause port rename restart rm run start stats stop top unpause update wait"
 
+_HUB_LISTS = (
+    "admin account", "admin replication", "admin scanner", "admin upstream", "member", "org", "repo", "robot", "tags", "token", "webhook",
+)  # fmt: skip
+
 # another name: canonical name
 ALIASES: dict[str, str] = {
     **{f"container {verb}": verb for verb in _CONTAINER.split()},
@@ -214,14 +219,8 @@ ALIASES: dict[str, str] = {
     "context remove": "context rm",
     "network list": "network ls",
     "network remove": "network rm",
-    **{
-        f"hub {group} list": f"hub {group} ls"
-        for group in ("member", "org", "repo", "robot", "tags", "team", "token", "webhook")
-    },
-    **{
-        f"hub {group} remove": f"hub {group} rm"
-        for group in ("member", "org", "repo", "robot", "tags", "token", "webhook")
-    },
+    **{f"hub {group} list": f"hub {group} ls" for group in (*_HUB_LISTS, "team")},
+    **{f"hub {group} remove": f"hub {group} rm" for group in _HUB_LISTS},
     "volume list": "volume ls",
     "volume remove": "volume rm",
     "system events": "events",

@@ -61,21 +61,18 @@ def read(
     *,
     namespace: str | None = None,
     repository: str | None = None,
-    actor: str | None = None,
     action: str | None = None,
+    since_s: float | None = None,
     before: int | None = None,
     limit: int = 50,
 ) -> list[Entry]:
     """The newest first; `before` is the id of the last one of the page before."""
     where, parameters = "1 = 1", list[Any]()
-    given = {"namespace": namespace, "repository": repository, "actor": actor, "action": action}
-    for column, value in given.items():
+    given = {"namespace =": namespace, "repository =": repository, "action =": action, "at >=": since_s, "id <": before}
+    for condition, value in given.items():
         if value is not None:
-            where += f" AND {column} = ?"
+            where += f" AND {condition} ?"
             parameters.append(value)
-    if before is not None:
-        where += " AND id < ?"
-        parameters.append(before)
     columns = "id, at, actor, action, namespace, repository, object, detail, address"
     rows = c.rows(f"SELECT {columns} FROM audit WHERE {where} ORDER BY id DESC LIMIT ?", *parameters, limit)
     entries = []
@@ -84,8 +81,3 @@ def read(
         values[7] = json.loads(values[7])
         entries.append(Entry(*values))
     return entries
-
-
-def purge(c: Connection, before_s: float) -> int:
-    """Forget what is older. How many entries."""
-    return c.run("DELETE FROM audit WHERE at < ?", before_s)

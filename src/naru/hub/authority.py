@@ -23,7 +23,7 @@ from urllib.parse import parse_qsl
 import jwt
 from aiohttp import web
 
-from naru.errors import NaruError, Unauthenticated
+from naru.errors import NaruError
 from naru.hub import signingkeys
 from naru.hub.catalog import repositories, upstreams
 from naru.hub.people import accounts, credentials
@@ -164,10 +164,12 @@ class Authority:
         try:
             response = await (self._post if request.method == "POST" else self._get)(request)
         except NaruError as error:
-            refusal = refusal_of(error)
-            response = web.Response(
-                status=refusal.status, body=refusal.body(), content_type="application/json", headers=refusal.headers
-            )
+            response = _refused(refusal_of(error))
+            if response.status >= 500:
+                log.error("%s %s: %s", request.method, request.path, error)
+        except Exception:  # the task's root: the client gets JSON, the log the trace
+            log.exception("%s %s", request.method, request.path)
+            response = _refused(Refusal("UNKNOWN"))
         response.headers["Cache-Control"] = "no-store"
         return response
 
@@ -215,6 +217,12 @@ class Authority:
         return answer
 
 
+def _refused(refusal: Refusal) -> web.Response:
+    return web.Response(
+        status=refusal.status, body=refusal.body(), content_type="application/json", headers=refusal.headers
+    )
+
+
 async def _read_form(request: web.Request) -> dict[str, str]:
     """Raises Refusal SIZE_INVALID for more than a form of credentials can be."""
     body = await read_limited(request, _FORM_BYTES, "SIZE_INVALID")
@@ -248,10 +256,3 @@ class HubAccess(TokenAccess):
             return list(names)
         public = await self._database.read(repositories.public_among, names)
         return [name for name in names if name in public or self.may(caller, Want(Action.PULL, name))]
-
-
-def check_account(principal: Principal) -> Principal:
-    """Raises Unauthenticated for nobody in particular."""
-    if not principal.account:
-        raise Unauthenticated("authentication required")
-    return principal

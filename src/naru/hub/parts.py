@@ -39,6 +39,11 @@ class Hub:
     def database(self) -> Database:
         return self.registry.storage.database
 
+    @property
+    def issuer(self) -> str:
+        """The hub's name in apps that show codes, where a colon has a meaning of its own."""
+        return self.title.replace(":", " ").strip() or "Naru Hub"
+
     def address(self, request: web.Request) -> str:
         """How this hub is reached, without a slash at the end."""
         return self.url.rstrip("/") or here(request)

@@ -29,14 +29,15 @@ async def _ping(request: web.Request) -> web.Response:
 async def _search(hub: Hub, request: web.Request) -> web.Response:
     """Public ones, and with the client's password what its account may see."""
     try:
+        limit = min(max(int(request.query.get("n", _DEFAULT)), 1), _MOST)
+    except ValueError:
+        return web.json_response({"message": "n: not a number"}, status=400)
+    try:
         principal = ANYBODY
         if authorization := request.headers.get("Authorization", ""):
             principal = await hub.identities.by_basic(authorization, request.remote or "")
-        text = request.query.get("q", "").strip()
-        limit = min(max(int(request.query.get("n", _DEFAULT)), 1), _MOST)
+        text = request.query.get("q", "").replace("\0", "").strip()
         found, _ = await hub.database.read(repositories.search, principal, Query(text), 0, limit)
-    except ValueError:
-        return web.json_response({"message": "n: not a number"}, status=400)
     except Unauthenticated as error:
         return web.json_response(
             {"message": str(error)}, status=401, headers={"WWW-Authenticate": 'Basic realm="naru"'}

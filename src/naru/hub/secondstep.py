@@ -19,11 +19,10 @@ async def show(hub: Hub, who: Who, ticket: str, code: str) -> int:
     found = await hub.read(who, sessions.asked, ticket)
     if found is None or found.totp_secret is None:
         raise NotFound("it has been too long, or too often: log in again")
-    hub.identities.check_second_step(found.account.name, who.address)
     spelled = totp.normal_recovery_code(code)
-    digest = await asyncio.to_thread(recovery.digest, spelled, found.totp_secret) if spelled else None
-    account = await hub.do(who, sessions.show_code, ticket, code, digest)
-    if account is None:
-        hub.identities.note_wrong_code(found.account.name, who.address)
-        raise Unauthenticated("wrong code")
+    async with hub.identities.guess(found.account.name, who.address):
+        digest = await asyncio.to_thread(recovery.digest, spelled, found.totp_secret) if spelled else None
+        account = await hub.do(who, sessions.show_code, ticket, code, digest)
+        if account is None:
+            raise Unauthenticated("wrong code")
     return account

@@ -75,8 +75,7 @@ async def set_password(call: Call) -> None:
 
 async def new_totp(call: Call) -> Json:
     secret = totp.new_secret(secrets.token_bytes(totp.SECRET_BYTES))
-    issuer = call.hub.title.replace(":", " ").strip() or "Naru Hub"
-    return {"secret": secret, "uri": totp.provisioning_uri(secret, await own_name(call), issuer)}
+    return {"secret": secret, "uri": totp.provisioning_uri(secret, await own_name(call), call.hub.issuer)}
 
 
 async def enable_totp(call: Call) -> Json:

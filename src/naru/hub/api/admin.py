@@ -22,11 +22,11 @@ async def audit(call: Call) -> Page:
 
 
 async def counts(call: Call) -> Json:
-    return asdict(await call.hub.read(call.who, site.counts))
+    return asdict(await call.hub.database.scan(site.counts, call.who))
 
 
 async def storage(call: Call) -> Json:
-    found = await call.hub.read(call.who, site.stored)
+    found = await call.hub.database.scan(site.stored, call.who)
     largest = await call.hub.database.scan(site.largest, call.who)
     backlog = found.backlog
     return {

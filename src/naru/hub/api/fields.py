@@ -134,7 +134,10 @@ class Anything:
     kind: str = "object"
 
     def read(self, value: Any, path: str) -> Any:
-        return _clean(value, path)
+        try:
+            return _clean(value, path)
+        except RecursionError as error:
+            raise InvalidArgument(f"{path}: is too deep") from error
 
     def parse(self, text: str, path: str) -> Any:
         raise InvalidArgument(f"{path}: cannot be given in a query")

@@ -33,7 +33,7 @@ async def search(call: Call) -> Page:
 
 
 async def facets(call: Call) -> Json:
-    found = await call.hub.read(call.who, lookups.facets)
+    found = await call.hub.database.scan(lookups.facets, call.who)
     return {kind: [{"name": name, "count": count} for name, count in counts] for kind, counts in found.items()}
 
 

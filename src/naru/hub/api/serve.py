@@ -14,23 +14,14 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from naru.errors import (
-    Conflict,
-    DataLoss,
-    Forbidden,
-    InvalidArgument,
-    NaruError,
-    NotFound,
-    Unauthenticated,
-    Unavailable,
-    Unsupported,
-)
+from naru.errors import NaruError, NotFound, Unauthenticated
 from naru.hub.api.fields import read_fields, read_query
 from naru.hub.api.routes import PREFIX, Call, Page, Table
 from naru.hub.api.tokens import ApiTokens
 from naru.hub.parts import Hub
 from naru.hub.people import credentials
 from naru.hub.people.permissions import ANYBODY, Principal
+from naru.hub.statuses import status_of
 from naru.oci.image import Json, load_json
 from naru.registry.context import json_answer, read_limited
 from naru.registry.errors import Refusal
@@ -38,17 +29,6 @@ from naru.registry.errors import Refusal
 log = logging.getLogger("naru.hub")
 
 BODY_LIMIT_BYTES = 2 << 20  # a README in JSON
-# kind of error → status
-STATUSES: tuple[tuple[type[NaruError], int], ...] = (
-    (InvalidArgument, 400),
-    (Unauthenticated, 401),
-    (Forbidden, 403),
-    (NotFound, 404),
-    (Conflict, 409),
-    (Unsupported, 400),
-    (Unavailable, 503),
-    (DataLoss, 500),
-)
 CODES = {
     400: "invalid_argument", 401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
     409: "conflict", 413: "too_large", 415: "unsupported_media_type", 429: "too_many_requests", 500: "internal",
@@ -161,7 +141,7 @@ def _again(call: Call, changes: Mapping[str, str]) -> str:
 def refused(error: NaruError) -> web.Response:
     if isinstance(error, Refusal):
         return error_answer(error.status, error.message, error.headers)
-    status = next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
+    status = status_of(error)
     return error_answer(status, str(error) if status != 500 else "something went wrong; the hub's log says what")
 
 

@@ -1,7 +1,7 @@
 """Short-lived tokens of the API itself, which clients of Docker Hub log in for: `POST /v2/auth/token`, `POST /v2/users/login`.
 
 JWT signed by the key that signs the registry's tokens, of another audience, so that neither is good in place of the other. One says
-by which credential it was got, or of which password: with that, it ends.
+by what it was got, a credential or the password: with that, it ends.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import jwt
 from naru.errors import NotFound, Unauthenticated
 from naru.hub.authority import ISSUER, Authority
 from naru.hub.people import accounts, credentials
+from naru.hub.people.accounts import Account
+from naru.hub.people.credentials import Credential
 from naru.hub.people.permissions import Principal
 from naru.registry.database import Connection, Database
 
@@ -40,7 +42,7 @@ class ApiTokens:
             try:
                 claims = jwt.decode(
                     token, key.public, list(key.algorithms), issuer=ISSUER, audience=AUDIENCE, leeway=_LEEWAY_S,
-                    options={"require": ["exp", "account", "credential", "password"]},
+                    options={"require": ["exp", "account", "credential", "print"]},
                 )  # fmt: skip
             except (jwt.InvalidTokenError, ValueError):  # the second: half a surrogate pair
                 continue
@@ -59,29 +61,34 @@ def _named(token: str) -> str:
 
 
 def _origin(c: Connection, principal: Principal) -> dict[str, Any]:
-    return {
-        "account": principal.account,
-        "credential": principal.credential,
-        "password": "" if principal.credential else _print_of_password(c, principal.account),
-    }
+    account = accounts.by_id(c, principal.account)
+    if account is None:
+        raise Unauthenticated("authentication required")
+    credential = credentials.get(c, account.id, principal.credential) if principal.credential else None
+    return {"account": account.id, "credential": principal.credential, "print": _print(c, account, credential)}
 
 
-def _print_of_password(c: Connection, account: int) -> str:
-    """Of its hash, which a new password changes."""
-    found = accounts.by_id(c, account)
-    known = accounts.secrets(c, found.name) if found else None
-    return hashlib.sha256((known.password or "").encode()).hexdigest()[:16] if known else ""
+def _print(c: Connection, account: Account, credential: Credential | None) -> str:
+    """Of what was shown: not even one that gets the same number, or the same name, after it has the same."""
+    if credential is not None:
+        shown = f"{account.created_at} {credential.created_at}"
+    else:
+        known = accounts.secrets(c, account.name)
+        shown = f"{account.created_at} {known.password if known else ''}"
+    return hashlib.sha256(shown.encode()).hexdigest()[:16]
 
 
 def _principal(c: Connection, claims: dict[str, Any], now_s: float) -> Principal | None:
     account = accounts.by_id(c, int(claims["account"]))
     if account is None or account.is_disabled:
         return None
-    if not claims["credential"]:
-        is_same = claims["password"] == _print_of_password(c, account.id)
-        return accounts.principal(c, account) if is_same else None
+    number = int(claims["credential"])
     try:
-        credential = credentials.get(c, account.id, int(claims["credential"]))
+        credential = credentials.get(c, account.id, number) if number else None
     except NotFound:
         return None
+    if claims["print"] != _print(c, account, credential):
+        return None
+    if credential is None:
+        return accounts.principal(c, account)
     return credentials.principal_of(c, account, credential) if credential.is_good(now_s) else None

@@ -29,10 +29,8 @@ from naru.registry.routes import parse_reference
 log = logging.getLogger("naru.hub")
 
 _FLUSH_S = 15.0
-_RESOLVED, _RESOLVED_S = (
-    10_000,
-    60.0,
-)  # tags that were looked at by HEAD, and how long what is fetched next is taken for theirs
+# tags that were looked at by HEAD, and how long what is fetched next is taken for theirs
+_RESOLVED, _RESOLVED_S = 10_000, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,8 @@ class HubGuard:
         if caller.name == SCANNER:
             return {}
         if caller.name:
-            limiter, key, source = self._accounts, f"account:{caller.name}", caller.name
+            limiter, source = self._accounts, caller.name
+            key = f"account:{source.partition('+')[0]}"  # its robots are not more of it
         else:
             limiter, source = self._addresses, caller.address
             key = address_key(source) if source else ""
@@ -111,7 +110,13 @@ class HubGuard:
                 log.error("counting pulls: %s", error)
 
     async def flush(self) -> None:
+        """Raises what the database does; then they are counted the next time."""
         counted, self._pulls = self._pulls, Counter()
-        if counted:
-            rows = [(name, tag, day, count) for (name, tag, day), count in sorted(counted.items())]
+        if not counted:
+            return
+        rows = [(name, tag, day, count) for (name, tag, day), count in sorted(counted.items())]
+        try:
             await self._database.note(repositories.count_pulls, rows)
+        except Exception:
+            self._pulls.update(counted)
+            raise

@@ -30,11 +30,15 @@ async def check_password(visit: Visit) -> web.Response:
         raise Problem("problem.login") from None
     if found.totp_secret is None:
         return await enter(visit, found.account.id, form.raw("next", "/"))
-    ticket = await visit.hub.do(visit.who, sessions.ask_code, found.account.id)
-    return await _ask_code(visit, ticket)
+    return await ask_code(visit, found.account.id)
 
 
-async def _ask_code(visit: Visit, ticket: str) -> web.Response:
+async def ask_code(visit: Visit, account: int) -> web.Response:
+    """Of somebody who has shown all the rest; also what other ways of logging in go on with."""
+    return await _code_page(visit, await visit.hub.do(visit.who, sessions.ask_code, account))
+
+
+async def _code_page(visit: Visit, ticket: str) -> web.Response:
     return await visit.page("login_code.html", ticket=ticket, next=local(visit.form.raw("next", "/")), secret=True)
 
 
@@ -46,7 +50,7 @@ async def check_code(visit: Visit) -> web.Response:
         raise Problem("problem.login.late") from None
     except Unauthenticated:
         visit.problem, visit.status = visit.language("problem.code"), 400
-        return await _ask_code(visit, ticket)
+        return await _code_page(visit, ticket)
     return await enter(visit, account, visit.form.raw("next", "/"))
 
 
@@ -67,7 +71,7 @@ async def sign_up(visit: Visit) -> web.Response:
 
 async def _may_sign_up(visit: Visit) -> bool:
     """Whether this would be the first account, which everybody who runs a hub has to make. Raises Forbidden."""
-    first = not await visit.hub.database.read(accounts.count, accounts.USER)
+    first = not await visit.hub.database.read(accounts.has_people)
     if not first and not visit.hub.sign_up:
         raise Forbidden(visit.language("problem.signup"))
     return first

@@ -9,9 +9,9 @@ from __future__ import annotations
 from aiohttp import web
 
 from naru.errors import NotFound
-from naru.hub.pages.login import enter
+from naru.hub.pages.login import ask_code, enter
 from naru.hub.pages.site import Route
-from naru.hub.pages.visit import OPENID, Visit, local
+from naru.hub.pages.visit import OPENID, Visit
 from naru.hub.people.oidc import COOKIE_S, OpenIdConnect
 from naru.hub.services import openid
 
@@ -57,7 +57,9 @@ async def finish(visit: Visit) -> web.Response:
         await visit.hub.do(visit.who, openid.link, identity)
         return visit.go("/settings/security", "done.saved")
     account = await visit.hub.do(visit.who, openid.log_in, identity, sign_up=provider.provider.allow_sign_up)
-    return await enter(visit, account.id, local("/"))
+    if account.has_totp:  # which is this hub's: whoever has got into the account there has not shown it
+        return await ask_code(visit, account.id)
+    return await enter(visit, account.id, "/")
 
 
 ROUTES = (

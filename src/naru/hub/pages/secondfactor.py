@@ -20,7 +20,7 @@ from naru.hub.services import people
 async def setup(visit: Visit) -> web.Response:
     """The secret is the app's and the form's until a code of it is shown; then it is the account's."""
     secret = visit.form.text("totp_secret") or totp.new_secret(os.urandom(totp.SECRET_BYTES))
-    uri = totp.provisioning_uri(secret, visit.me.name, visit.hub.title.replace(":", " "))
+    uri = totp.provisioning_uri(secret, visit.me.name, visit.hub.issuer)
     try:
         code = qr.encode(uri)
     except InvalidArgument:  # a hub with a very long title: then the key is typed

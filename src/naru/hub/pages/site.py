@@ -12,16 +12,7 @@ from urllib.parse import quote
 
 from aiohttp import hdrs, web
 
-from naru.errors import (
-    Conflict,
-    Forbidden,
-    InvalidArgument,
-    NaruError,
-    NotFound,
-    Unauthenticated,
-    Unavailable,
-    Unsupported,
-)
+from naru.errors import Conflict, Forbidden, InvalidArgument, NaruError, NotFound, Unauthenticated
 from naru.hub.pages import forms, words
 from naru.hub.pages.assets import Assets
 from naru.hub.pages.forms import Form, Problem
@@ -30,21 +21,13 @@ from naru.hub.pages.rendering import Templates
 from naru.hub.pages.visit import ANONYMOUS_KEY, LANGUAGE, NOTICE, OPENID, SESSION, THEME, Visit, who_of
 from naru.hub.parts import Hub
 from naru.hub.people.permissions import ANYBODY
+from naru.hub.statuses import status_of
 from naru.registry.errors import Refusal
 
 log = logging.getLogger("naru.hub")
 
 Handler = Callable[[Visit], Awaitable[web.Response]]
 THEMES = ("light", "dark")
-_STATUS: tuple[tuple[type[NaruError], int], ...] = (
-    (InvalidArgument, 400),
-    (Unauthenticated, 401),
-    (Forbidden, 403),
-    (NotFound, 404),
-    (Unsupported, 405),
-    (Conflict, 409),
-    (Unavailable, 503),
-)
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -62,12 +45,6 @@ class Route:
     path: str
     handler: Handler
     again: Handler | None = None
-
-
-def status_of(error: NaruError) -> int:
-    if isinstance(error, Refusal):
-        return error.status
-    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
 class Site:

@@ -10,15 +10,18 @@ account        id → name, kind (user, organization), password, …   its name 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from naru.errors import Conflict, InvalidArgument, NotFound
-from naru.hub.people.permissions import EVERYTHING, ROLES, Principal, Reach
-from naru.registry.database import Connection, Row, one
+from naru.hub.people.permissions import EVERYTHING, ROLES, Level, Principal, Reach, namespace_level
+from naru.registry import records
+from naru.registry.database import Connection, Row, marks, one
 
 USER, ORGANIZATION = "user", "organization"
 BADGES = ("", "official", "verified")
+OFFICIAL = "library"  # whose repositories are meant by names without a namespace: `repositories.spelled`
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
 # what is, or may one day be, a path of the site
@@ -28,6 +31,8 @@ RESERVED = frozenset(
     "tags token tokens u user users v1 v2 webhooks".split()
 )
 _TEXT_LIMIT = 500
+# what ends a line, moves a terminal's cursor, or turns text around
+_NO_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,13 @@ def check_email(email: str) -> str:
     return email
 
 
+def check_line(text: str, what: str) -> str:
+    """Raises InvalidArgument for what cannot be shown in a line."""
+    if _NO_LINE.search(text):
+        raise InvalidArgument(f"{what}: must be a line of text")
+    return text
+
+
 def create(
     c: Connection,
     name: str,
@@ -94,7 +106,8 @@ def create(
 ) -> Account:
     """`password` is its hash. Raises InvalidArgument, Conflict if the name is taken."""
     check_name(name)
-    check_email(email)
+    check_email(check_line(email, "email"))
+    check_line(full_name, "full_name")
     made = c.run(
         "INSERT INTO account (name, kind, email, full_name, about, badge, password, oidc_subject, totp_step, is_admin, is_disabled, "
         "is_private, created_at) VALUES (?, ?, ?, ?, '', '', ?, ?, 0, ?, 0, 1, ?) ON CONFLICT DO NOTHING",
@@ -129,13 +142,17 @@ def by_oidc_subject(c: Connection, subject: str) -> Account | None:
 
 
 def list_accounts(c: Connection, kind: str, after: str, limit: int, containing: str = "") -> list[Account]:
-    sql = f"SELECT {_COLUMNS} FROM account WHERE kind = ? AND name > ? AND (name LIKE ? OR lower(full_name) LIKE ?) ORDER BY name LIMIT ?"
-    pattern = f"%{containing.lower()}%"
+    sql = (
+        f"SELECT {_COLUMNS} FROM account WHERE kind = ? AND name > ? AND (name LIKE ? ESCAPE '\\' OR lower(full_name) LIKE ? ESCAPE '\\') "
+        "ORDER BY name LIMIT ?"
+    )
+    pattern = records.like(containing.lower())
     return [_account(row) for row in c.rows(sql, kind, after, pattern, pattern, limit)]
 
 
-def count(c: Connection, kind: str) -> int:
-    return int(c.rows("SELECT count(*) FROM account WHERE kind = ?", kind)[0][0])
+def has_people(c: Connection) -> bool:
+    """Whether the hub has its first account, which is its admin."""
+    return bool(c.rows("SELECT 1 FROM account WHERE kind = ? LIMIT 1", USER))
 
 
 _EDITABLE = frozenset(
@@ -146,7 +163,8 @@ _EDITABLE = frozenset(
 def update(c: Connection, account: int, **values: Any) -> None:
     """Set columns. Raises InvalidArgument for an e-mail address that is none or a badge nobody knows."""
     assert values and values.keys() <= _EDITABLE, values
-    check_email(values.get("email", ""))
+    check_email(check_line(values.get("email", ""), "email"))
+    check_line(values.get("full_name", ""), "full_name")
     if values.get("badge", "") not in BADGES:
         raise InvalidArgument(f"badge {values['badge'][:50]!r}: must be one of official, verified, or empty")
     for name in ("full_name", "about"):
@@ -159,6 +177,11 @@ def update(c: Connection, account: int, **values: Any) -> None:
     c.run(f"UPDATE account SET {columns} WHERE id = ?", *given, account)
 
 
+def rehash(c: Connection, account: int, old: str, new: str) -> None:
+    """Another hash of the same password, unless that has been changed meanwhile."""
+    c.run("UPDATE account SET password = ? WHERE id = ? AND password = ?", new, account, old)
+
+
 def delete(c: Connection, account: Account) -> None:
     """Raises Conflict while it has repositories, or is the last owner of an organisation or the last admin."""
     if c.rows("SELECT 1 FROM profile WHERE namespace = ? LIMIT 1", account.id):
@@ -169,6 +192,10 @@ def delete(c: Connection, account: Account) -> None:
     if account.is_admin and len(c.rows("SELECT 1 FROM account WHERE is_admin = 1 AND is_disabled = 0 LIMIT 2")) < 2:
         raise Conflict(f"{account.name} is the last admin")
     c.run("DELETE FROM permission WHERE holder_kind = 'account' AND holder = ?", account.id)
+    c.run(
+        "UPDATE profile SET stars = stars - 1 WHERE repository IN (SELECT repository FROM star WHERE account = ?)",
+        account.id,
+    )
     c.run("DELETE FROM account WHERE id = ?", account.id)
 
 
@@ -236,12 +263,17 @@ def set_role(c: Connection, organization: int, account: int, role: str) -> None:
 
 
 def remove_member(c: Connection, organization: int, account: int) -> None:
-    """From its teams too. Raises Conflict for the last owner."""
+    """From its teams too, and with what its repositories have given them. Raises Conflict for the last owner."""
     if role(c, organization, account) == "owner":
         _check_other_owner(c, organization, account)
     c.run("DELETE FROM member WHERE organization = ? AND account = ?", organization, account)
     c.run(
         "DELETE FROM team_member WHERE account = ? AND team IN (SELECT id FROM team WHERE organization = ?)",
+        account, organization,
+    )  # fmt: skip
+    c.run(
+        "DELETE FROM permission WHERE holder_kind = 'account' AND holder = ? AND repository IN "
+        "(SELECT repository FROM profile WHERE namespace = ?)",
         account, organization,
     )  # fmt: skip
 
@@ -300,9 +332,18 @@ def team(c: Connection, organization: int, name: str) -> Team:
     return Team(*found)
 
 
-def teams(c: Connection, organization: int) -> list[Team]:
-    sql = "SELECT id, organization, name, about FROM team WHERE organization = ? ORDER BY name"
-    return [Team(*row) for row in c.rows(sql, organization)]
+def teams(c: Connection, organization: int) -> list[tuple[Team, list[str]]]:
+    """With the names of who is in them."""
+    sql = (
+        "SELECT team.id, team.organization, team.name, team.about, account.name FROM team LEFT JOIN team_member ON team_member.team = team.id "
+        "LEFT JOIN account ON account.id = team_member.account WHERE team.organization = ? ORDER BY team.name, account.name"
+    )
+    found: dict[Team, list[str]] = {}
+    for *values, member in c.rows(sql, organization):
+        members = found.setdefault(Team(*values), [])
+        if member is not None:
+            members.append(str(member))
+    return list(found.items())
 
 
 def delete_team(c: Connection, team: Team) -> None:
@@ -319,11 +360,6 @@ def add_to_team(c: Connection, team: Team, account: int) -> None:
 
 def remove_from_team(c: Connection, team: Team, account: int) -> None:
     c.run("DELETE FROM team_member WHERE team = ? AND account = ?", team.id, account)
-
-
-def team_members(c: Connection, team: Team) -> list[str]:
-    sql = "SELECT name FROM team_member JOIN account ON account.id = account WHERE team = ? ORDER BY name"
-    return [str(name) for (name,) in c.rows(sql, team.id)]
 
 
 # principals
@@ -346,3 +382,13 @@ def principal(c: Connection, account: Account, reach: Reach = EVERYTHING, creden
     }
     teams = frozenset(int(team) for (team,) in c.rows("SELECT team FROM team_member WHERE account = ?", account.id))
     return Principal(account.id, account.name, account.is_admin, roles, teams, reach, credential)
+
+
+def administered(c: Connection, account: int, names: Sequence[str]) -> list[str]:
+    """Those of these namespaces that an account is an admin of; none for nobody, or somebody who is shut out."""
+    found = by_id(c, account)
+    if found is None or found.is_disabled:
+        return []
+    asking = principal(c, found)
+    rows = c.rows(f"SELECT id, name FROM account WHERE name IN ({marks(names)})", *names)
+    return [str(name) for number, name in rows if namespace_level(asking, number) is Level.ADMIN]

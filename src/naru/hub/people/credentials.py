@@ -141,10 +141,22 @@ def principal(c: Connection, secret: str, now_s: float) -> tuple[Principal, Cred
 
 
 def principal_of(c: Connection, account: Account, credential: Credential) -> Principal:
-    found = accounts.principal(c, account, credential.reach, credential.id)
+    """A robot has nothing of its account's but the number: no roles, and no site."""
     if credential.kind == ROBOT:
-        found = replace(found, name=f"{account.name}+{credential.name}")
-    return found
+        name = f"{account.name}+{credential.name}"
+        return Principal(account.id, name, reach=_still_held(c, account, credential.reach), credential=credential.id)
+    return accounts.principal(c, account, credential.reach, credential.id)
+
+
+def _still_held(c: Connection, account: Account, reach: Reach) -> Reach:
+    """What a robot was given in its account's namespace, and where else its maker could give it that today: whose namespace it is
+    does not see the robot, but sees its maker go."""
+    grants = reach.grants or {}
+    others = {pattern.partition("/")[0] for pattern in grants} - {account.name}
+    if not others:
+        return reach
+    held = {account.name, *accounts.administered(c, reach.maker, sorted(others))}
+    return replace(reach, grants={one: what for one, what in grants.items() if one.partition("/")[0] in held})
 
 
 # browsers

@@ -6,11 +6,14 @@ as the account's hash stays what it was. Whoever guesses is slowed down: by name
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
 import secrets
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from naru.errors import Unauthenticated
 from naru.hub.people import accounts, credentials, passwords
@@ -23,6 +26,8 @@ _REMEMBERED_S = 300.0
 _REMEMBERED = 4096
 _FAILURES = Window(10, 300)
 _SIGN_UPS = Window(20, 3600)  # of one address: each costs a slow hash
+_GUESSES = 2  # at a time: as many as are hashed
+_NAME_CHARACTERS = 300
 _WRONG = "incorrect username or password"
 
 
@@ -32,30 +37,49 @@ class Identities:
         self._key = secrets.token_bytes(32)
         self._right: dict[bytes, float] = {}  # digest of (name, password, hash) → until when
         self._failures = Limiter(_FAILURES)
+        self._guesses = asyncio.Semaphore(_GUESSES)
         self._sign_ups = Limiter(_SIGN_UPS)
 
     async def by_password(self, name: str, password: str, address: str) -> accounts.Secrets:
         """The account, its second factor not yet asked for. Raises Unauthenticated; Refusal TOOMANYREQUESTS after ten failures in
         five minutes, right or wrong."""
-        now_s = time.time()
-        self._check_failures(name, address, now_s)
+        self._check_failures(name, address)
         found = await self._database.read(accounts.secrets, name)
         hashed = found.password if found and not found.account.is_disabled else None
-        remembered = hashlib.blake2b(f"{name}\0{password}\0{hashed}".encode("utf-8", "surrogateescape"), key=self._key)
-        if hashed is not None and self._right.get(remembered.digest(), 0.0) > now_s:
-            assert found is not None
+        shown = f"{name}\0{password}\0{hashed}".encode("utf-8", "surrogateescape")
+        key = hashlib.blake2b(shown, key=self._key).digest()
+        if found and self._is_remembered(key):
             return found
-        if not await passwords.verify_password(hashed, password) or found is None:
-            self._note_failure(name, address, now_s)
-            raise Unauthenticated(_WRONG)
-        if hashed is not None and passwords.needs_rehash(hashed):  # made when less was thought to be enough
-            fresh = await passwords.hash_password(password)
-            account = found.account.id
-            await self._database.write(lambda c: accounts.update(c, account, password=fresh))
+        async with self.guess(name, address):
+            if found and self._is_remembered(key):  # by another who came with it while this one waited
+                return found
+            if not await passwords.verify_password(hashed, password) or found is None or hashed is None:
+                raise Unauthenticated(_WRONG)
+            if passwords.needs_rehash(hashed):  # made when less was thought to be enough
+                fresh = await passwords.hash_password(password)
+                await self._database.write(accounts.rehash, found.account.id, hashed, fresh)
+            self._remember(key)
+        return found
+
+    def _is_remembered(self, key: bytes) -> bool:
+        return self._right.get(key, 0.0) > time.time()
+
+    def _remember(self, key: bytes) -> None:
         while len(self._right) >= _REMEMBERED:
             del self._right[next(iter(self._right))]
-        self._right[remembered.digest()] = now_s + _REMEMBERED_S
-        return found
+        self._right[key] = time.time() + _REMEMBERED_S
+
+    @asynccontextmanager
+    async def guess(self, name: str, address: str) -> AsyncIterator[None]:
+        """The time in which a password or a code is looked at; it was wrong if Unauthenticated is raised in it. Two at a time, so that
+        many who come at once try no more than one after another. Raises Refusal TOOMANYREQUESTS."""
+        async with self._guesses:
+            self._check_failures(name, address)
+            try:
+                yield
+            except Unauthenticated:
+                self._note_failure(name, address)
+                raise
 
     def check_sign_up(self, address: str) -> None:
         """Somebody there wants a new account. Raises Refusal TOOMANYREQUESTS after twenty in an hour."""
@@ -67,12 +91,13 @@ class Identities:
             )
 
     async def by_secret(self, secret: str, address: str, *, name: str = "") -> Principal:
-        """Whom a token stands for. With a name, that must be its account's, or `ORGANIZATION+ROBOT`. Raises Unauthenticated."""
+        """Whom a token stands for. With a name, that must be its account's, or `ORGANIZATION+ROBOT`. Raises Unauthenticated; Refusal
+        TOOMANYREQUESTS for a wrong one only: a good one is good whoever else is behind that address, and no guess."""
         now_s = time.time()
-        self._check_failures("", address, now_s)
         found = await self._database.read(credentials.principal, secret, now_s)
         if found is None or (name and name not in _names(*found)):
-            self._note_failure("", address, now_s)
+            self._check_failures("", address)
+            self._note_failure("", address)
             raise Unauthenticated("incorrect username, or a token that is unknown, expired or disabled")
         principal, credential = found
         if credentials.wants_note(credential, now_s):
@@ -94,23 +119,22 @@ class Identities:
             )
         return await self._database.read(accounts.principal, found.account)
 
-    def check_second_step(self, name: str, address: str) -> None:
-        """Raises Refusal TOOMANYREQUESTS after as many wrong codes as wrong passwords."""
-        self._check_failures(name, address, time.time())
-
-    def note_wrong_code(self, name: str, address: str) -> None:
-        self._note_failure(name, address, time.time())
-
-    def _check_failures(self, name: str, address: str, now_s: float) -> None:
-        for key in (f"name:{name}", f"address:{address_key(address)}" if address else "address:"):
-            verdict = self._failures.peek(key, now_s)
-            if not verdict.remaining and key not in ("name:", "address:"):
+    def _check_failures(self, name: str, address: str) -> None:
+        for key in _keys(name, address):
+            verdict = self._failures.peek(key, time.time())
+            if not verdict.remaining:
                 headers = {"Retry-After": str(int(verdict.retry_after_s) + 1)}
                 raise Refusal("TOOMANYREQUESTS", "too many failed logins: try again later", headers=headers)
 
-    def _note_failure(self, name: str, address: str, now_s: float) -> None:
-        for key in (f"name:{name}", f"address:{address_key(address)}" if address else "address:"):
-            self._failures.take(key, now_s)
+    def _note_failure(self, name: str, address: str) -> None:
+        for key in _keys(name, address):
+            self._failures.take(key, time.time())
+
+
+def _keys(name: str, address: str) -> list[str]:
+    """Of whom failures are counted. Nobody has a longer name, and what is tried is kept for a while."""
+    names = [f"name:{name[:_NAME_CHARACTERS]}"] if name else []
+    return names + ([f"address:{address_key(address)}"] if address else [])
 
 
 def _names(principal: Principal, credential: credentials.Credential) -> tuple[str, ...]:
@@ -123,11 +147,10 @@ def _basic(authorization: str) -> tuple[str, str]:
     """Raises Unauthenticated."""
     scheme, _, value = authorization.partition(" ")
     try:
-        name, colon, password = (
-            base64.b64decode(value.strip(), validate=True).decode("utf-8", "surrogateescape").partition(":")
-        )
+        pair = base64.b64decode(value.strip(), validate=True).decode()
     except (binascii.Error, ValueError):
-        name, colon, password = "", "", ""
-    if not colon or scheme.lower() != "basic":
+        pair = ""
+    name, colon, password = pair.partition(":")
+    if not colon or "\0" in pair or scheme.lower() != "basic":
         raise Unauthenticated("not Basic credentials")
     return name, password

@@ -16,7 +16,7 @@ import fnmatch
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
 
@@ -55,12 +55,13 @@ class Reach:
     """What a credential lets through of what its account may do.
 
     `actions` everywhere, on public repositories only if `public_only`; or, for a robot, which holds nothing else, `grants`: glob of
-    repository names → actions.
+    repository names → actions. `maker`, of a robot: the account that has made it, for the grants that are in namespaces of others.
     """
 
     actions: frozenset[str] = frozenset(ACTIONS)
     public_only: bool = False
     grants: Mapping[str, frozenset[str]] | None = None
+    maker: int = 0
 
     def on(self, name: str) -> frozenset[str]:
         """The actions that get through, on this repository."""
@@ -172,7 +173,7 @@ def dump_reach(reach: Reach) -> str:
     """How a credential's reach is kept."""
     if reach.grants is not None:
         entries = [{"repository": name, "actions": sorted(actions)} for name, actions in reach.grants.items()]
-        return json.dumps({"permissions": entries})
+        return json.dumps({"permissions": entries, "maker": reach.maker})
     return json.dumps({"scope": scope_of(reach)})
 
 
@@ -183,7 +184,9 @@ def scope_of(reach: Reach) -> str:
 
 def load_reach(text: str) -> Reach:
     value = json.loads(text)
-    return parse_robot_grants(value["permissions"]) if "permissions" in value else parse_scope(value["scope"])
+    if "permissions" not in value:
+        return parse_scope(value["scope"])
+    return replace(parse_robot_grants(value["permissions"]), maker=value.get("maker", 0))
 
 
 def parse_scope(scope: str) -> Reach:

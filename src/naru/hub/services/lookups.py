@@ -47,7 +47,7 @@ def organizations(c: Connection, who: Who) -> list[tuple[Account, str]]:
 
 def check_sign_up(c: Connection, who: Who, *, is_open: bool) -> None:
     """What `site.sign_up` says, before its caller hashes a password. Raises Forbidden."""
-    if not is_open and accounts.count(c, accounts.USER):
+    if not is_open and accounts.has_people(c):
         raise Forbidden("people do not sign up by themselves here")
 
 

@@ -26,7 +26,7 @@ def log_in(c: Connection, who: Who, identity: Identity, *, sign_up: bool) -> Acc
         return account
     if not sign_up:
         raise Forbidden("there is no account for you here yet, and nobody signs up: ask an admin")
-    first = accounts.count(c, accounts.USER) == 0
+    first = not accounts.has_people(c)
     name = free_name(c, identity.username)
     try:
         email = accounts.check_email(identity.email)
@@ -70,6 +70,6 @@ def free_name(c: Connection, wanted: str) -> str:
             accounts.check_name(name)
         except InvalidArgument:  # a page's
             continue
-        if accounts.find(c, name) is None:
+        if name != accounts.OFFICIAL and accounts.find(c, name) is None:
             return name
     raise Conflict(f"name {base!r}: too many have one like it")

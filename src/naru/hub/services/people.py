@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from naru.errors import Conflict, Forbidden, InvalidArgument, NotFound
@@ -10,13 +11,21 @@ from naru.hub.people import accounts, credentials
 from naru.hub.people.accounts import Account, Team
 from naru.hub.people.credentials import Credential
 from naru.hub.people.permissions import Level, Reach, parse_robot_grants, parse_scope
+from naru.hub.services import sessions
 from naru.hub.services.who import Who, admin, manager, on_namespace, organization, user
 from naru.registry.database import Connection
 
 
+def _check_official(name: str, *, is_admin: bool) -> None:
+    """Whoever has that namespace answers for every name without one. Raises Forbidden."""
+    if name == accounts.OFFICIAL and not is_admin:
+        raise Forbidden(f"name {name!r} is for the site's admins to take")
+
+
 def sign_up(c: Connection, who: Who, name: str, email: str, password: str, full_name: str = "") -> Account:
     """`password` is its hash. The first account of a hub is its admin. Raises InvalidArgument, Conflict."""
-    first = accounts.count(c, accounts.USER) == 0
+    first = not accounts.has_people(c)
+    _check_official(name, is_admin=first)
     made = accounts.create(
         c, name, accounts.USER, who.now_s, password=password, email=email, full_name=full_name, is_admin=first
     )
@@ -45,6 +54,8 @@ def update_account(c: Connection, who: Who, name: str, values: dict[str, Any]) -
     if values.keys() & _ADMINS:
         admin(c, who)
     account = on_namespace(c, who, name, Level.ADMIN)
+    if values.get("is_admin") and not account.is_user:
+        raise InvalidArgument(f"{name}: only people are admins of the site")
     if (
         account.is_admin
         and (values.get("is_admin") is False or values.get("is_disabled"))
@@ -68,6 +79,7 @@ def set_password(c: Connection, who: Who, name: str, password: str, keep_browser
     accounts.update(c, account.id, password=password)
     credentials.close_browsers(c, account.id, keep_browser)
     credentials.delete_all(c, account.id, credentials.LOGIN)
+    sessions.forget_tickets(c, account.id)
     who.note(c, "account.password", name, namespace=name)
 
 
@@ -119,9 +131,10 @@ def tokens(c: Connection, who: Who) -> list[Credential]:
 def create_robot(
     c: Connection, who: Who, owner: str, name: str, permissions: Any, expires_at: float | None
 ) -> tuple[Credential, str]:
-    """One of an organisation's (or one's own) robots, and its secret. It gets no more than its maker could do, anywhere."""
+    """One of an organisation's (or one's own) robots, and its secret. It gets no more than its maker could do, anywhere; and in
+    namespaces of others, for as long as its maker can."""
     account = on_namespace(c, who, owner, Level.ADMIN)
-    reach = parse_robot_grants(permissions)
+    reach = replace(parse_robot_grants(permissions), maker=who.principal.account)
     _check_reach(c, who, reach)
     made = credentials.create(c, account, credentials.ROBOT, name, reach, expires_at, who.now_s)
     who.note(c, "robot.create", name, namespace=owner, permissions=permissions, expires_at=expires_at)
@@ -168,6 +181,7 @@ def _kind(credential: Credential) -> str:
 
 def create_organization(c: Connection, who: Who, name: str, full_name: str = "") -> Account:
     account = manager(c, who)
+    _check_official(name, is_admin=account.is_admin)
     made = accounts.create_organization(c, name, account.id, who.now_s, full_name)
     who.note(c, "organization.create", name, namespace=name)
     return made
@@ -224,7 +238,7 @@ def teams(c: Connection, who: Who, name: str) -> list[tuple[Team, list[str]]]:
     found = accounts.get(c, name)
     if found.is_user or not (who.principal.is_admin or found.id in who.principal.roles):
         raise Forbidden(f"{name}: only its members see its teams")
-    return [(team, accounts.team_members(c, team)) for team in accounts.teams(c, found.id)]
+    return accounts.teams(c, found.id)
 
 
 def set_team_member(c: Connection, who: Who, name: str, team: str, member: str, *, is_member: bool) -> None:

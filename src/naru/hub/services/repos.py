@@ -30,6 +30,7 @@ def create(c: Connection, who: Who, name: str, *, is_private: bool | None = None
     if not slash:
         raise InvalidArgument(f"repository {name!r}: is named NAMESPACE/NAME")
     on_namespace(c, who, owner, Level.WRITE)
+    accounts.check_line(summary, "summary")
     made = repositories.create(c, name, who.now_s, is_private=is_private)
     if summary:
         repositories.update(c, made.id, who.now_s, summary=summary)
@@ -49,6 +50,7 @@ def update(c: Connection, who: Who, name: str, values: dict[str, Any]) -> Profil
     rest = dict(values)
     if (categories := rest.pop("categories", None)) is not None:
         repositories.set_categories(c, profile.id, categories)
+    accounts.check_line(rest.get("summary", ""), "summary")
     if rest:
         repositories.update(c, profile.id, who.now_s, **rest)
     who.note(c, "repository.update", name, repository=name, fields=sorted(values.keys() - {"readme_html"}))
@@ -168,8 +170,8 @@ def create_webhook(
     format: str = "naru",
 ) -> Webhook:
     """`place`: a repository, or a namespace for all of its repositories."""
-    outbound.check(url)
     namespace, repository = _place(c, who, place)
+    outbound.check(url)
     made = deliveries.create(c, namespace, repository, name, url, events, who.now_s, secret=secret, format=format)
     who.note(c, "webhook.create", name, **_noted(place), url=url)
     return made
@@ -182,8 +184,9 @@ def webhooks_of(c: Connection, who: Who, place: str) -> list[Webhook]:
 
 def webhook(c: Connection, who: Who, place: str, webhook_id: int) -> tuple[Webhook, list[Delivery]]:
     """And its last deliveries. Raises NotFound, also for those of other places."""
+    of = _place(c, who, place)
     found = deliveries.get(c, webhook_id)
-    if (found.namespace, found.repository) != _place(c, who, place):
+    if (found.namespace, found.repository) != of:
         raise NotFound(f"webhook {webhook_id}: not found")
     return found, deliveries.of_webhook(c, webhook_id)
 
@@ -228,11 +231,11 @@ def _noted(place: str) -> dict[str, str]:
 
 
 def audit_of(c: Connection, who: Who, place: str, before: int | None, limit: int) -> list[audit.Entry]:
-    """Of a repository or a namespace, for its admins; of everything ("") for those of the site."""
+    """Of a repository or a namespace, for its admins; of everything ("") for those of the site. Names are used again: it begins with
+    the account that has this one now."""
     if not place:
         admin(c, who)
         return audit.read(c, before=before, limit=limit)
     _place(c, who, place)
-    if "/" in place:
-        return audit.read(c, repository=place, before=before, limit=limit)
-    return audit.read(c, namespace=place, before=before, limit=limit)
+    since_s = accounts.get(c, place.partition("/")[0]).created_at
+    return audit.read(c, **_noted(place), since_s=since_s, before=before, limit=limit)

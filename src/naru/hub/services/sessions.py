@@ -49,6 +49,11 @@ def ask_code(c: Connection, who: Who, account: int) -> str:
     return ticket
 
 
+def forget_tickets(c: Connection, account: int) -> None:
+    """The password that they stand for is none any more."""
+    c.run("DELETE FROM second_step WHERE account = ?", account)
+
+
 def asked(c: Connection, who: Who, ticket: str) -> Secrets | None:
     """Who is to show a code; None if it has been too long, or too often."""
     sql = "SELECT account FROM second_step WHERE digest = ? AND expires_at > ? AND tries < ?"

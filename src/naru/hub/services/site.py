@@ -36,7 +36,7 @@ def counts(c: Connection, who: Who) -> Counts:
 
 def sign_up(c: Connection, who: Who, name: str, email: str, password: str, full_name: str, *, is_open: bool) -> Account:
     """As `people.sign_up`. Where strangers are not to make accounts, the first one can all the same. Raises Forbidden."""
-    if not is_open and accounts.count(c, accounts.USER):
+    if not is_open and accounts.has_people(c):
         raise Forbidden("people do not sign up by themselves here")
     return people_services.sign_up(c, who, name, email, password, full_name)
 
