@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from handmade import Answer, RawServer, Seen, reply
-from peer import with_tables
+from peer import peering, with_tables
 
 from naru.hub import jobs
 from naru.hub.jobs import Workers
@@ -16,6 +18,7 @@ from naru.hub.outbound import Outbound
 from naru.hub.peers import deliveries
 from naru.hub.peers.deliveries import Deliverer, Delivery, Webhook
 from naru.hub.people import accounts
+from naru.hub.server import Settings
 from naru.registry.database import Connection, Database
 
 MIB = 1 << 20
@@ -105,3 +108,16 @@ async def test_once_more_means_now(tmp_path: Path) -> None:
 async def test_a_secret_is_not_shown(tmp_path: Path) -> None:
     async with delivering(tmp_path) as (database, _):
         assert "shared" not in repr(await database.write(hook, "http://127.0.0.1:9/"))
+
+
+async def test_a_repository_is_where_its_page_is(hub_settings: Settings) -> None:
+    """In what is sent, since whoever gets it is elsewhere."""
+    for url, expected in (("https://hub.example/", "https://hub.example/r/ann/app"), ("", "/r/ann/app")):
+        async with peering(dataclasses.replace(hub_settings, url=url)) as peer:
+            if url:
+                ann = await peer.user("ann")
+                await peer.hub.database.write(hook, "http://127.0.0.1:9/")
+            await peer.push("ann/app", "v1", ann)
+            (webhook,) = await peer.hub.database.read(lambda c: deliveries.of_namespace(c, accounts.get(c, "ann").id))
+            sent, *_ = await peer.hub.database.read(deliveries.of_webhook, webhook.id)
+            assert json.loads(sent.body)["repository"]["url"] == expected

@@ -25,7 +25,7 @@ from typing import Any
 from aiohttp import web
 
 from naru.errors import InvalidArgument
-from naru.hub import api, pages, search
+from naru.hub import address, api, pages, search
 from naru.hub.authority import TOKEN_PATH, Authority, HubAccess
 from naru.hub.catalog import images, repositories
 from naru.hub.gate.guard import HubGuard, Limits
@@ -85,6 +85,7 @@ async def opened_hub(settings: Settings) -> AsyncIterator[Hub]:
         await migrate(database, "naru.hub", "hub_version")
         if changed := await database.write(seal_anew):
             log.info("%d secrets are sealed with the newest key now", changed)
+        await database.write(address.keep, settings.url)
         identities = Identities(database)
         authority = await Authority.open(database, identities)
         pull_through = PullThrough(registry.storage, registry.uploads, settings.allow_private)

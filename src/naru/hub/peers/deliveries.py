@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from naru.errors import Forbidden, InvalidArgument, NotFound, Unavailable
-from naru.hub import jobs
+from naru.hub import address, jobs
 from naru.hub.catalog import repositories
 from naru.hub.jobs import Job, Retry
 from naru.hub.outbound import Outbound, read_beginning
@@ -165,7 +165,7 @@ def _deliver(
     if profile is not None:
         owner, _, rest = profile.name.partition("/")
         shown = HookRepository(
-            owner, rest, f"/r/{profile.name}", profile.summary, "", profile.is_private, profile.badge == "official",
+            owner, rest, address.of_page(c, f"/r/{profile.name}"), profile.summary, "", profile.is_private, profile.badge == "official",
             profile.stars, profile.created_at,
         )  # fmt: skip
     if webhook.format == "docker-hub" and shown is not None and event == "push":

@@ -29,7 +29,7 @@ RETRY_DELAYS_S = (30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 14400, 14400, 
 
 @dataclass(frozen=True, slots=True)
 class HookRepository:
-    """A repository as receivers get to see it. `url` is its page; `created_s` epoch seconds."""
+    """A repository as receivers get to see it. `url` is its page (its path only, where the hub has no `--url`); `created_s` epoch seconds."""
 
     namespace: str
     name: str
