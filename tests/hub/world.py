@@ -14,7 +14,7 @@ from naru.hub.api import ROUTES
 from naru.hub.api.routes import PREFIX, Route
 from naru.hub.catalog import repositories, upstreams
 from naru.hub.peers import deliveries, replications, scans
-from naru.hub.people import accounts, credentials, totp
+from naru.hub.people import accounts, credentials, teams, totp
 from naru.hub.people.permissions import Level, Reach
 from naru.hub.places import Place
 from naru.oci.digest import Digest
@@ -71,7 +71,7 @@ def make(c: Connection, n: int) -> Made:
     member = accounts.create(c, f"m{n}", accounts.USER, now_s)
     accounts.set_role(c, organization.id, ids["editor"], "editor")
     accounts.set_role(c, organization.id, member.id, "member")
-    accounts.add_to_team(c, accounts.create_team(c, organization.id, "team"), member.id)
+    teams.add_member(c, teams.create(c, organization.id, "team"), member.id)
     profile = repositories.create(c, f"acme/r{n}", now_s, is_private=True)
     for name, level in (("reader", Level.READ), ("writer", Level.WRITE)):
         repositories.set_grant(c, profile.id, "account", ids[name], level)

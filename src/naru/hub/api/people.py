@@ -107,7 +107,7 @@ async def remove_member(call: Call) -> None:
 
 
 async def teams(call: Call) -> Page:
-    found = await call.hub.read(call.who, people.teams, call.path["organization"])
+    found = await call.hub.read(call.who, people.list_teams, call.path["organization"])
     return paged(call, found, lambda one: shapes.team(*one))
 
 

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from naru.hub.api.fields import Anything, Flag, ListOf, Number, OrNull, Record, Text, Time, Type, time_text
 from naru.hub.catalog.repositories import DAY_S, Profile
 from naru.hub.catalog.taglists import Tag
-from naru.hub.people.accounts import BADGES, ORGANIZATION, USER, Account, Team
+from naru.hub.people.accounts import BADGES, ORGANIZATION, USER, Account
 from naru.hub.people.credentials import Credential
 from naru.hub.people.permissions import ROLES, SCOPES, scope_of
+from naru.hub.people.teams import Team
 from naru.hub.services.lookups import Details, ManifestDetails, Me, Part
 from naru.hub.services.sessions import Session
 from naru.hub.services.site import Place

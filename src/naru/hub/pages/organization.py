@@ -68,7 +68,7 @@ async def change_members(visit: Visit) -> web.Response:
 async def teams(visit: Visit) -> web.Response:
     _ = visit.me
     place = await _place(visit)
-    found = await visit.hub.read(visit.who, people.teams, place.account.name)
+    found = await visit.hub.read(visit.who, people.list_teams, place.account.name)
     return await visit.page("teams.html", tab="teams", place=place, teams=found)
 
 

@@ -2,9 +2,7 @@
 
 account        id → name, kind (user, organization), password, …   its name is the namespace of its repositories
  ├── recovery_code   (account, digest)         each is good once, instead of a code of the phone
- ├── member          (organization, account) → role: owner, editor, member
- └── team            id → organization, name
-      └── team_member     (team, account)
+ └── member          (organization, account) → role: owner, editor, member
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ RESERVED = frozenset(
     "namespaces new oidc org organizations orgs pull push r registry repositories robots.txt scan search settings signup static stars "
     "tags token tokens u user users v1 v2 webhooks".split()
 )
-_TEXT_LIMIT = 500
+TEXT_LIMIT = 500
 # what ends a line, moves a terminal's cursor, or turns text around
 _NO_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
@@ -111,7 +109,7 @@ def create(
     made = c.run(
         "INSERT INTO account (name, kind, email, full_name, about, badge, password, oidc_subject, totp_step, is_admin, is_disabled, "
         "is_private, created_at) VALUES (?, ?, ?, ?, '', '', ?, ?, 0, ?, 0, 1, ?) ON CONFLICT DO NOTHING",
-        name, kind, email, full_name[:_TEXT_LIMIT], password, oidc_subject, int(is_admin), now_s,
+        name, kind, email, full_name[:TEXT_LIMIT], password, oidc_subject, int(is_admin), now_s,
     )  # fmt: skip
     if not made:
         raise Conflict(f"name {name!r} is taken")
@@ -168,8 +166,8 @@ def update(c: Connection, account: int, **values: Any) -> None:
     if values.get("badge", "") not in BADGES:
         raise InvalidArgument(f"badge {values['badge'][:50]!r}: must be one of official, verified, or empty")
     for name in ("full_name", "about"):
-        if len(values.get(name) or "") > _TEXT_LIMIT:
-            raise InvalidArgument(f"{name}: longer than {_TEXT_LIMIT} characters")
+        if len(values.get(name) or "") > TEXT_LIMIT:
+            raise InvalidArgument(f"{name}: longer than {TEXT_LIMIT} characters")
     columns = ", ".join(f"{name} = ?" for name in values)
     if values.get("totp_secret"):
         values["totp_secret"] = c.seals.seal(values["totp_secret"])
@@ -298,68 +296,6 @@ def memberships(c: Connection, account: int) -> list[tuple[Account, str]]:
     columns = ", ".join(f"account.{name.strip()}" for name in _COLUMNS.split(","))
     sql = f"SELECT {columns}, role FROM member JOIN account ON account.id = organization WHERE member.account = ? ORDER BY name"
     return [(_account(row[:-1]), row[-1]) for row in c.rows(sql, account)]
-
-
-# teams
-
-
-@dataclass(frozen=True, slots=True)
-class Team:
-    id: int
-    organization: int
-    name: str
-    about: str
-
-
-def create_team(c: Connection, organization: int, name: str, about: str = "") -> Team:
-    """Raises InvalidArgument, Conflict."""
-    check_name(name)
-    made = c.run(
-        "INSERT INTO team (organization, name, about) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-        organization, name, about[:_TEXT_LIMIT],
-    )  # fmt: skip
-    if not made:
-        raise Conflict(f"team {name!r} exists")
-    return team(c, organization, name)
-
-
-def team(c: Connection, organization: int, name: str) -> Team:
-    """Raises NotFound."""
-    sql = "SELECT id, organization, name, about FROM team WHERE organization = ? AND name = ?"
-    found = one(c.rows(sql, organization, name))
-    if found is None:
-        raise NotFound(f"team {name[:100]}: not found")
-    return Team(*found)
-
-
-def teams(c: Connection, organization: int) -> list[tuple[Team, list[str]]]:
-    """With the names of who is in them."""
-    sql = (
-        "SELECT team.id, team.organization, team.name, team.about, account.name FROM team LEFT JOIN team_member ON team_member.team = team.id "
-        "LEFT JOIN account ON account.id = team_member.account WHERE team.organization = ? ORDER BY team.name, account.name"
-    )
-    found: dict[Team, list[str]] = {}
-    for *values, member in c.rows(sql, organization):
-        members = found.setdefault(Team(*values), [])
-        if member is not None:
-            members.append(str(member))
-    return list(found.items())
-
-
-def delete_team(c: Connection, team: Team) -> None:
-    c.run("DELETE FROM permission WHERE holder_kind = 'team' AND holder = ?", team.id)
-    c.run("DELETE FROM team WHERE id = ?", team.id)
-
-
-def add_to_team(c: Connection, team: Team, account: int) -> None:
-    """Raises Conflict for one who is no member of the organisation."""
-    if not role(c, team.organization, account):
-        raise Conflict("only members of the organisation can be in its teams")
-    c.run("INSERT INTO team_member (team, account) VALUES (?, ?) ON CONFLICT DO NOTHING", team.id, account)
-
-
-def remove_from_team(c: Connection, team: Team, account: int) -> None:
-    c.run("DELETE FROM team_member WHERE team = ? AND account = ?", team.id, account)
 
 
 # principals

@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from naru.errors import Conflict, Forbidden, InvalidArgument, NotFound
-from naru.hub.people import accounts, credentials
-from naru.hub.people.accounts import Account, Team
+from naru.hub.people import accounts, credentials, teams
+from naru.hub.people.accounts import Account
 from naru.hub.people.credentials import Credential
 from naru.hub.people.permissions import Level, Reach, parse_robot_grants, parse_scope
+from naru.hub.people.teams import Team
 from naru.hub.services import sessions
 from naru.hub.services.who import Who, admin, manager, on_namespace, organization, user
 from naru.registry.database import Connection
@@ -222,28 +223,28 @@ def members(c: Connection, who: Who, name: str, after: str, limit: int) -> list[
 
 def create_team(c: Connection, who: Who, name: str, team: str, about: str = "") -> Team:
     found = organization(c, who, name, Level.ADMIN)
-    made = accounts.create_team(c, found.id, team, about)
+    made = teams.create(c, found.id, team, about)
     who.note(c, "team.create", team, namespace=name)
     return made
 
 
 def delete_team(c: Connection, who: Who, name: str, team: str) -> None:
     found = organization(c, who, name, Level.ADMIN)
-    accounts.delete_team(c, accounts.team(c, found.id, team))
+    teams.delete(c, teams.get(c, found.id, team))
     who.note(c, "team.delete", team, namespace=name)
 
 
-def teams(c: Connection, who: Who, name: str) -> list[tuple[Team, list[str]]]:
+def list_teams(c: Connection, who: Who, name: str) -> list[tuple[Team, list[str]]]:
     """With the names of who is in them; for members of the organisation and admins."""
     found = accounts.get(c, name)
     if found.is_user or not (who.principal.is_admin or found.id in who.principal.roles):
         raise Forbidden(f"{name}: only its members see its teams")
-    return accounts.teams(c, found.id)
+    return teams.of_organization(c, found.id)
 
 
 def set_team_member(c: Connection, who: Who, name: str, team: str, member: str, *, is_member: bool) -> None:
     found = organization(c, who, name, Level.ADMIN)
     account = accounts.get(c, member)
-    change = accounts.add_to_team if is_member else accounts.remove_from_team
-    change(c, accounts.team(c, found.id, team), account.id)
+    change = teams.add_member if is_member else teams.remove_member
+    change(c, teams.get(c, found.id, team), account.id)
     who.note(c, "team.member.add" if is_member else "team.member.remove", member, namespace=name, team=team)

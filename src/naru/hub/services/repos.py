@@ -15,7 +15,7 @@ from naru.hub.catalog.tagpatterns import TagPattern
 from naru.hub.outbound import Outbound
 from naru.hub.peers import deliveries
 from naru.hub.peers.deliveries import Delivery, Webhook
-from naru.hub.people import accounts
+from naru.hub.people import accounts, teams
 from naru.hub.people.permissions import Level
 from naru.hub.policies import retain, retention
 from naru.hub.services.who import Who, admin, on_namespace, on_repository, user, visible
@@ -85,7 +85,7 @@ def grant(c: Connection, who: Who, name: str, kind: str, holder: str, level: Lev
             raise InvalidArgument(f"{holder}: an organisation is given nothing; its teams are")
         holder_id = found.id
     elif kind == "team":
-        holder_id = accounts.team(c, profile.namespace, holder).id
+        holder_id = teams.get(c, profile.namespace, holder).id
     else:
         raise InvalidArgument(f"kind {kind[:50]!r}: must be account or team")
     repositories.set_grant(c, profile.id, kind, holder_id, level)
