@@ -6,13 +6,14 @@ import asyncio
 import shutil
 import ssl
 import subprocess
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from aiohttp import web
-from handmade import RawServer, Seen, client, layer, reply
+from handmade import FAST, RawServer, Seen, client, layer, reply
 
 from naru.content.blobs import ContentStore
 from naru.errors import Forbidden, Internal, NaruError, Unauthenticated, Unavailable
@@ -22,6 +23,8 @@ from naru.oci.reference import parse
 from naru.registry.server import Settings, running
 from naru.remote.auth import Credentials
 from naru.remote.hosts import RegistryConfig
+from naru.remote.tokens import Key
+from naru.remote.transport import Request, Transport
 
 BODY = b'{"schemaVersion":2}'
 ME = Credentials("me", "hush")
@@ -258,5 +261,34 @@ def test_a_plain_registry_is_refused_where_tls_is_a_must(tmp_path: Path) -> None
         ):
             with pytest.raises(Internal, match="http: server gave HTTP response to HTTPS client"):
                 await registry.resolve(parse(f"{served.address}/a:1"), None)
+
+    asyncio.run(main())
+
+
+def test_a_peer_that_drips_is_not_waited_for_by_who_takes_what_there_is() -> None:
+    """Each byte is passed on as it comes, and still a piece has only its time."""
+
+    async def drip() -> AsyncIterator[bytes]:
+        yield reply(200, content_length="1000")
+        for _ in range(1000):
+            yield b"x"
+            await asyncio.sleep(0.05)
+
+    async def main() -> None:
+        limits = replace(FAST, piece_s=0.5, linger_s=0.01)
+        async with RawServer(lambda _: drip()) as server:
+            transport = Transport(RegistryConfig(), "naru-test", limits)
+            at = await transport.server(transport.config.endpoints(server.host, push=False)[0])
+            request = Request("GET", at.repository("a/blobs/x"), Key(at.url, (), None))
+            taken = []
+            begun_s = asyncio.get_running_loop().time()
+            try:
+                with pytest.raises(Unavailable):
+                    async with transport.exchange(at, request) as response:
+                        async for piece in transport.pieces(response, request):
+                            taken.append(piece)
+            finally:
+                await transport.close()
+            assert len(taken) > 3 and asyncio.get_running_loop().time() - begun_s < 5
 
     asyncio.run(main())

@@ -271,23 +271,32 @@ class Transport:
         Raises Interrupted, after the piece that holds what came before the connection broke.
         """
         clock, linger_s = asyncio.get_running_loop().time, self.limits.linger_s
+        due, got = (
+            clock() + self.limits.piece_s,
+            0,
+        )  # whoever is given less than a piece at a time has as long for all of it
         while True:
             piece: list[bytes] = []
             size = 0
             broken: Unavailable | None = None
             try:
                 with foreign_errors(str(request), response.url):
-                    async with asyncio.timeout(self.limits.piece_s) as deadline:
+                    async with asyncio.timeout_at(due) as deadline:
                         while size < PIECE_BYTES and (chunk := await response.content.readany()):
                             piece.append(chunk)
                             size += len(chunk)
                             if linger_s is not None:
-                                deadline.reschedule(clock() + linger_s)
+                                deadline.reschedule(min(due, clock() + linger_s))
             except Unavailable as error:
-                if linger_s is None or not piece or not isinstance(error.__cause__, TimeoutError):
+                if linger_s is None or not piece or clock() >= due or not isinstance(error.__cause__, TimeoutError):
                     broken = error
+            got += size
+            left_s = due - clock()
             if piece:
                 yield piece
+            if got >= PIECE_BYTES:
+                left_s, got = self.limits.piece_s, 0
+            due = clock() + left_s  # what takes the piece takes its own time
             if broken is not None:
                 raise broken
             if not piece:
