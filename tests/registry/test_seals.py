@@ -46,6 +46,13 @@ def test_keys_that_are_none(keys: list[str], said: str) -> None:
         Seals(keys)
 
 
+def test_what_is_not_sealed_is_not_quoted() -> None:
+    for clear in ("hunter2", "hunter2:x", "BEGIN PRIVATE KEY"):
+        with pytest.raises(InvalidArgument) as caught:
+            Seals([OLD]).open(clear)
+        assert "hunter" not in str(caught.value) and "is not" in str(caught.value)
+
+
 def test_without_keys_nothing_is_sealed() -> None:
     """And nothing is kept in the clear instead."""
     assert Seals().seal("") == Seals().open("") == ""

@@ -8,6 +8,7 @@ A Connection carries the seals of its Database: `c.seals`.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:  # a registry alone has nothing to seal, and does without
     from cryptography.fernet import Fernet
 
 _NAME_CHARACTERS = 8
+_NAME = re.compile(f"[0-9a-f]{{{_NAME_CHARACTERS}}}")
 _MOST_KEYS = 10
 _URL_SAFE = str.maketrans("+/", "-_")
 
@@ -48,16 +50,16 @@ class Seals:
         return self.mark + self._by_name[self._first].encrypt(text.encode()).decode()
 
     def open(self, sealed: str) -> str:
-        """Raises NotFound for what was sealed with a key that is not here, InvalidArgument for what is not whole."""
+        """Raises NotFound for what was sealed with a key that is not here, InvalidArgument for what is not sealed, or not whole."""
         from cryptography.fernet import InvalidToken  # noqa: PLC0415 - see above
 
         if not sealed:
             return ""
         name, _, token = sealed.partition(":")
+        if not _NAME.fullmatch(name):
+            raise InvalidArgument("something that should be sealed is not")
         if name not in self._by_name:
-            raise NotFound(
-                f"something is sealed with secret key {name[:_NAME_CHARACTERS]}, which is not among those given"
-            )
+            raise NotFound(f"something is sealed with secret key {name}, which is not among those given")
         try:
             return self._by_name[name].decrypt(token).decode()
         except (InvalidToken, ValueError) as error:
