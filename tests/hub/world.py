@@ -64,7 +64,7 @@ class Made:
 def make(c: Connection, n: int) -> Made:
     """One of everything, of its own number; what earlier ones have done to people is undone."""
     now_s = time.time()
-    c.run("UPDATE account SET totp_secret = NULL, totp_step = 0")
+    c.run("UPDATE account SET totp_secret = NULL, totp_step = 0 WHERE totp_secret IS NOT NULL")
     c.run("DELETE FROM credential WHERE kind = 'personal' AND name LIKE 't%'")
     ids = {name: accounts.get(c, name).id for name in ("owner", "editor", "reader", "writer")}
     organization = accounts.create_organization(c, f"o{n}", ids["owner"], now_s)

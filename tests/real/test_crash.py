@@ -24,7 +24,7 @@ from naru.linux.netlink import Netlink
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
-ROUNDS = int(os.environ.get("NARU_CRASH_ROUNDS", "50"))
+ROUNDS = int(os.environ.get("NARU_CRASH_ROUNDS", "30"))
 WORKERS = 3
 KEPT = 3  # containers of one worker before it rather removes some
 READY_S = 5.0  # DESIGN: state is reality within five seconds

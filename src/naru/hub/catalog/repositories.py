@@ -241,8 +241,10 @@ _SORTS = {
 }
 # a name that is what was asked for comes first, then those of badges, then by use
 _BEST = (
-    "CASE WHEN repository.name = ? OR repository.name = ? THEN 0 ELSE 1 END, CASE account.badge WHEN 'official' THEN 0 "
-    "WHEN 'verified' THEN 1 ELSE 2 END, profile.stars * 100 + profile.pulls DESC, repository.name"
+    "CASE WHEN repository.name = ? OR repository.name = ? THEN 0 ELSE 1 END, "
+    "CASE WHEN profile.namespace IN (SELECT id FROM account WHERE badge = 'official') THEN 0 "
+    "WHEN profile.namespace IN (SELECT id FROM account WHERE badge = 'verified') THEN 1 ELSE 2 END, "
+    "profile.stars * 100 + profile.pulls DESC, repository.name"
 )
 
 
@@ -253,8 +255,8 @@ def search(c: Connection, principal: Principal, query: Query, offset: int, limit
         where += " AND (repository.name LIKE ? ESCAPE '\\' OR lower(profile.summary) LIKE ? ESCAPE '\\')"
         parameters += [records.like(word), records.like(word)]
     for value, condition in (
-        (query.namespace, "account.name = ?"),
-        (query.badge, "account.badge = ?"),
+        (query.namespace, "profile.namespace IN (SELECT id FROM account WHERE name = ?)"),
+        (query.badge, "profile.namespace IN (SELECT id FROM account WHERE badge = ?)"),
         (query.category, "profile.repository IN (SELECT k.repository FROM category k WHERE k.name = ?)"),
         (query.starred_by, "profile.repository IN (SELECT s.repository FROM star s WHERE s.account = ?)"),
     ):
@@ -264,14 +266,15 @@ def search(c: Connection, principal: Principal, query: Query, offset: int, limit
     if query.platform:
         where += " AND EXISTS (SELECT 1 FROM platform p WHERE p.repository = profile.repository AND p.name LIKE ? ESCAPE '\\')"
         parameters.append(records.like(query.platform))
-    (total,) = c.rows(f"SELECT count(*) {_FROM} WHERE {where}", *parameters)[0]
+    among = "FROM profile JOIN repository ON repository.id = profile.repository"
+    (total,) = c.rows(f"SELECT count(*) {among} WHERE {where}", *parameters)[0]
     if query.sort == "best":
         order, more = _BEST, [query.text.lower(), f"library/{query.text.lower()}"]
     elif query.sort in _SORTS:
         order, more = _SORTS[query.sort], []
     else:
         raise InvalidArgument(f"sort {query.sort[:50]!r}: must be one of best, {', '.join(_SORTS)}")
-    sql = f"SELECT repository.id {_FROM} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?"
+    sql = f"SELECT repository.id {among} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?"
     found = [row[0] for row in c.rows(sql, *parameters, *more, limit, offset)]  # to sort whole rows takes twice as long
     rows = c.rows(f"SELECT {_COLUMNS} {_FROM} WHERE repository.id IN ({marks(found)})", *found) if found else []
     return sorted(map(_profile, rows), key=lambda one: found.index(one.id)), int(total)

@@ -125,12 +125,12 @@ def _repositories() -> None:
         column("namespace", Id),
         column("is_private", Flag),
         column("summary"),
-        column("readme"),
-        column("readme_html"),
         column("immutable"),
         column("stars", Bytes),
         column("pulls", Bytes),
         column("updated_at", Moment),
+        column("readme"),  # the long ones last: SQLite reads through what comes before a column
+        column("readme_html"),
         belongs_to("repository", "repository"),
         belongs_to("account", "namespace", cascade=False),
     )
