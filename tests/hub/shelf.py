@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from handmade import Answer, RawServer, Seen, reply
-from peer import Peer
+from peer import Peer, peering
 
+from naru.hub.catalog import upstreams
+from naru.hub.people import accounts
+from naru.hub.places import Place
+from naru.hub.server import Settings
 from naru.oci.digest import Digest
 from naru.oci.image import (
     OCI_CONFIG,
@@ -131,6 +136,26 @@ class Shelf:
         if self.gate is not None:
             await self.gate.wait()
         yield blob[middle:]
+
+
+def mirror(c: Connection, url: str, fresh_s: float, is_private: bool, username: str = "", password: str = "") -> int:
+    made = accounts.create(c, "copy", accounts.ORGANIZATION, time.time())
+    accounts.update(c, made.id, is_private=is_private)
+    upstreams.put(c, made.id, Place(url, username, password), fresh_s)
+    return made.id
+
+
+@asynccontextmanager
+async def copying(
+    settings: Settings, shelf: Shelf, *, fresh_s: float = 0.0, is_private: bool = False
+) -> AsyncIterator[Peer]:
+    async with shelf, peering(settings) as peer:
+        await peer.hub.database.write(mirror, shelf.url, fresh_s, is_private)
+        yield peer
+
+
+async def bearer(peer: Peer, repository: str = "copy/app", authorization: str = "") -> str:
+    return await peer.token(authorization, f"repository:{repository}:pull")
 
 
 async def until(ask: Callable[[], Awaitable[T]]) -> T:
