@@ -52,7 +52,7 @@ E2
 }
 
 setup_tests() {
-  apt_install iproute2 openssh-client openssl procps strace chromium libatomic1 # what some tests look with (the last: the node of Playwright)
+  apt_install iproute2 openssh-client openssl procps strace e2fsprogs chromium libatomic1 # what some tests look with (the last: the node of Playwright)
   postgresql
   setup_docker
 }
