@@ -42,7 +42,6 @@ class Shelf:
     blobs: dict[str, bytes] = field(default_factory=dict)
     spoil: Callable[[Seen], Answer | None] | None = None
     gate: asyncio.Event | None = None
-    link: bool = True
     referrers: list[Any] | None = None  # None: it does not know the question
 
     def __post_init__(self) -> None:

@@ -59,7 +59,8 @@ log = logging.getLogger("naru.hub")
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`url`: how the hub is reached from outside ("" for: as each client wrote it). `allow_private`: whether what people name (webhooks,
-    upstreams, scanners) may be in the hub's own network. `sign_up`: whether strangers may make accounts."""
+    upstreams, scanners) may be in the hub's own network. `sign_up`: whether strangers may make accounts. `secret_keys`: the file of the
+    keys that seal what is secret in the database ("" for one of the data root's own)."""
 
     registry: RegistrySettings
     url: str = ""
@@ -69,9 +70,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     oidc: Provider | None = None  # where people may log in besides
     proxies: tuple[Network, ...] = ()  # in front of the hub, whose headers are believed
-    secret_keys: str = (
-        ""  # file of the keys that seal what is secret in the database ("" for one of the data root's own)
-    )
+    secret_keys: str = ""
 
 
 @asynccontextmanager

@@ -57,7 +57,7 @@ async def opened(
     settings: Settings,
     access: Access | None = None,
     rules: Rules | None = None,
-    seals: Callable[[], Seals] | None = None,
+    seals: Callable[[], Seals] = Seals,
 ) -> AsyncIterator[Registry]:
     """The registry's parts, with its tables there, and garbage being collected. Raises Conflict if the data root is in use.
 
@@ -67,9 +67,7 @@ async def opened(
         if not (settings.database and settings.blobs):
             os.makedirs(settings.data_root, mode=0o710, exist_ok=True)
             undo.callback(os.close, _take_lock(settings.data_root))
-        database = open_database(
-            settings.database or os.path.join(settings.data_root, "registry.db"), seals() if seals else Seals()
-        )
+        database = open_database(settings.database or os.path.join(settings.data_root, "registry.db"), seals())
         undo.callback(database.close)
         await migrate(database, "naru.registry", "registry_version")
         blobs = open_store(settings.blobs or os.path.join(settings.data_root, "blobs"))

@@ -57,9 +57,8 @@ _COLUMNS = (
     "repository.id, repository.name, profile.namespace, profile.is_private, profile.summary, profile.immutable, profile.stars, "
     "profile.pulls, profile.updated_at, repository.created_at, account.badge"
 )
-_FROM = (
-    "FROM profile JOIN repository ON repository.id = profile.repository JOIN account ON account.id = profile.namespace"
-)
+_SEEN = "FROM profile JOIN repository ON repository.id = profile.repository"  # what `readable` is a condition on
+_FROM = f"{_SEEN} JOIN account ON account.id = profile.namespace"
 
 
 def _profile(row: Row) -> Profile:
@@ -266,15 +265,14 @@ def search(c: Connection, principal: Principal, query: Query, offset: int, limit
     if query.platform:
         where += " AND EXISTS (SELECT 1 FROM platform p WHERE p.repository = profile.repository AND p.name LIKE ? ESCAPE '\\')"
         parameters.append(records.like(query.platform))
-    among = "FROM profile JOIN repository ON repository.id = profile.repository"
-    (total,) = c.rows(f"SELECT count(*) {among} WHERE {where}", *parameters)[0]
+    (total,) = c.rows(f"SELECT count(*) {_SEEN} WHERE {where}", *parameters)[0]
     if query.sort == "best":
         order, more = _BEST, [query.text.lower(), f"library/{query.text.lower()}"]
     elif query.sort in _SORTS:
         order, more = _SORTS[query.sort], []
     else:
         raise InvalidArgument(f"sort {query.sort[:50]!r}: must be one of best, {', '.join(_SORTS)}")
-    sql = f"SELECT repository.id {among} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?"
+    sql = f"SELECT repository.id {_SEEN} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?"
     found = [row[0] for row in c.rows(sql, *parameters, *more, limit, offset)]  # to sort whole rows takes twice as long
     rows = c.rows(f"SELECT {_COLUMNS} {_FROM} WHERE repository.id IN ({marks(found)})", *found) if found else []
     return sorted(map(_profile, rows), key=lambda one: found.index(one.id)), int(total)
@@ -286,8 +284,8 @@ def facets(c: Connection, principal: Principal) -> dict[str, list[tuple[str, int
     found = {}
     for kind in ("category", "platform"):
         sql = (
-            f"SELECT k.name, count(*) FROM profile JOIN repository ON repository.id = profile.repository "
-            f"JOIN {kind} k ON k.repository = profile.repository WHERE {where} GROUP BY k.name ORDER BY 2 DESC, 1 LIMIT 20"
+            f"SELECT k.name, count(*) {_SEEN} JOIN {kind} k ON k.repository = profile.repository WHERE {where} "
+            "GROUP BY k.name ORDER BY 2 DESC, 1 LIMIT 20"
         )
         found[kind] = [(str(name), int(count)) for name, count in c.rows(sql, *parameters)]
     return found
